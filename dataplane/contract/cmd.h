@@ -1,0 +1,60 @@
+/* Commands: control process to one dataplane core, over the core's command ring.
+ * The core validates every field: the control process may be compromised. */
+#ifndef TGW_CONTRACT_CMD_H
+#define TGW_CONTRACT_CMD_H
+
+#include "contract/event.h"
+
+enum tgw_cmd_type {
+    TGW_CMD_VERDICT = 1, /* answer to TGW_EV_AUTH */
+    TGW_CMD_POLICY,      /* the whole policy; the last one counts */
+    TGW_CMD_LIST,        /* answer: TGW_EV_SESSION ..., TGW_EV_LIST_END */
+    TGW_CMD_SHOW,        /* answer: TGW_EV_SESSION, or TGW_EV_DONE not_found */
+    TGW_CMD_KILL,        /* answer: TGW_EV_DONE */
+};
+
+struct tgw_cmd_verdict {
+    struct tgw_msg msg;
+    tgw_handle handle;
+    uint16_t reason; /* TGW_OK: go on and dial; else a REFUSE reason */
+    uint16_t reserved;
+    uint32_t session_ttl_s;  /* 0: no limit */
+    uint32_t idle_timeout_s; /* 0: no limit */
+    struct tgw_endpoint agent;
+    struct tgw_ident ident; /* on a refusal what is known; correlation_id and trace_id always */
+    char grant[TGW_GRANT_MAX + 1];
+};
+
+struct tgw_cmd_policy {
+    struct tgw_msg msg;
+    uint8_t draining;
+    uint8_t refusals_as_close;       /* browser_refusals: "close" */
+    uint8_t token_store_unavailable; /* readiness only: the store is down just now */
+    uint8_t reserved;
+    uint32_t sessions_max;      /* over this core; at most what its pool holds */
+    uint32_t drain_deadline_ms; /* from now until live sessions are closed; while draining */
+    uint32_t admit_percent;     /* shown only; control decides */
+};
+
+struct tgw_cmd_list {
+    struct tgw_msg msg;
+    uint32_t first_index; /* start of the walk */
+    uint32_t sessions_max;
+};
+
+struct tgw_cmd_session { /* SHOW, KILL */
+    struct tgw_msg msg;
+    tgw_handle handle;
+};
+
+union tgw_cmd {
+    struct tgw_msg msg;
+    struct tgw_cmd_verdict verdict;
+    struct tgw_cmd_policy policy;
+    struct tgw_cmd_list list;
+    struct tgw_cmd_session session;
+    unsigned char slot[TGW_CMD_SLOT_BYTES];
+};
+_Static_assert(sizeof(union tgw_cmd) == TGW_CMD_SLOT_BYTES, "every command fits its slot");
+
+#endif

@@ -1,0 +1,41 @@
+/* Fixed-size object pool with stable indexes. Memory is reserved for `capacity`
+ * objects at once and touched only as objects are first used, so an idle
+ * capacity costs address space, not memory. Single-threaded. */
+#ifndef TGW_CORE_POOL_H
+#define TGW_CORE_POOL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { POOL_NONE = 0xffffffffu };
+
+struct pool {
+    uint8_t *base;
+    size_t object_bytes; /* rounded up to a multiple of 64 */
+    size_t mapped_bytes;
+    uint32_t capacity;
+    uint32_t used;
+    uint32_t touched;   /* objects handed out at least once */
+    uint32_t free_head; /* index of the first free object or POOL_NONE */
+    uint32_t fail_at;   /* tests: the allocation that fails, counted down; 0: none */
+};
+
+/* False when memory cannot be reserved. Objects are 64-byte aligned. `huge` asks
+ * for transparent huge pages. */
+bool pool_init(struct pool *p, size_t object_bytes, uint32_t capacity, bool huge);
+void pool_fini(struct pool *p);
+
+/* An object whose contents are undefined beyond "zero if never used before";
+ * NULL when the pool is empty. */
+void *pool_alloc(struct pool *p);
+void pool_free(struct pool *p, void *object);
+
+static inline void *pool_at(const struct pool *p, uint32_t index) {
+    return p->base + (size_t)index * p->object_bytes;
+}
+static inline uint32_t pool_index(const struct pool *p, const void *object) {
+    return (uint32_t)((size_t)((const uint8_t *)object - p->base) / p->object_bytes);
+}
+
+#endif

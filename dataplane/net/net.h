@@ -1,0 +1,90 @@
+/* Ethernet to IP for one core: interfaces over ports, ARP and NDP, IPv4 and IPv6,
+ * ICMP, routes. Hands validated TCP segments up, takes TCP packets down.
+ *
+ * Turn: the worker calls net_input() with a burst, then the stack above builds
+ * packets through net_tx_alloc()/net_output(), then net_flush() hands everything
+ * to the ports. `now` is monotonic ns. */
+#ifndef TGW_NET_NET_H
+#define TGW_NET_NET_H
+
+#include "contract/counters.h"
+#include "contract/limits.h"
+#include "drivers/port.h"
+#include "net/seg.h"
+
+struct net;
+
+/* An ICMP error that quotes one of our TCP packets (RFC 1122 section 4.2.3.9,
+ * RFC 1191, RFC 8201). */
+struct net_icmp_error {
+    struct ip_addr local, remote; /* of the quoted packet: we are local */
+    uint16_t lport, rport;
+    uint32_t seq; /* of the quoted segment: to be checked against snd_una..snd_nxt */
+    uint16_t mtu; /* next-hop MTU for too-big, else 0 */
+    bool too_big;
+    bool hard; /* port or protocol unreachable, administratively prohibited */
+};
+
+struct net_ops {
+    /* The mbuf stays net's and is freed after return unless the callee takes a
+     * reference (rte_mbuf_refcnt_update). */
+    void (*tcp_segment)(void *ctx, const struct seg *s, struct rte_mbuf *m);
+    void (*icmp_error)(void *ctx, const struct net_icmp_error *e);
+};
+
+struct net_iface_config {
+    struct port *port;
+    uint16_t queue;
+    uint8_t addr_count;
+    struct ip_prefix addr[TGW_PORT_ADDRS_MAX]; /* own address with on-link prefix */
+    bool has_gateway4, has_gateway6;
+    struct ip_addr gateway4, gateway6; /* default routes; the first interface that has one wins */
+};
+
+struct net_config {
+    uint8_t iface_count;
+    struct net_iface_config iface[TGW_PORTS_MAX];
+    struct rte_mempool *pool; /* for packets built here and above */
+    struct tgw_counters *counters;
+    uint64_t seed; /* neighbour probe jitter, IP ids */
+};
+
+/* NULL when memory is short. */
+struct net *net_create(const struct net_config *c, const struct net_ops *up, void *up_ctx,
+                       uint64_t now_ns);
+void net_destroy(struct net *n);
+
+/* Process `count` received packets of one interface. Takes all of them over.
+ * Prefetches across the burst. */
+void net_input(struct net *n, uint64_t now_ns, uint8_t iface, struct rte_mbuf **m, uint16_t count);
+
+/* Where packets to `dst` leave, and from which of our addresses.
+ * False: no route. mtu in IP bytes. */
+struct net_route {
+    uint8_t iface;
+    uint16_t mtu;
+    struct ip_addr src;
+};
+bool net_route(const struct net *n, const struct ip_addr *dst, struct net_route *out);
+/* True if `a` is one of our addresses. */
+bool net_is_local(const struct net *n, const struct ip_addr *a);
+
+/* An mbuf with headroom for Ethernet, VLAN and IP; the caller appends TCP header and
+ * payload. NULL when the pool is dry (counted). */
+struct rte_mbuf *net_tx_alloc(struct net *n);
+
+/* Send a TCP packet whose data starts at the TCP header (checksum field zero; net
+ * fills it in or asks the port to). Takes the mbuf. ecn: 0 or 2 (ECT(0)).
+ * `iface` is a hint from net_route (0xff: look up). A packet to an unresolved
+ * neighbour waits (at most 4 a neighbour) until ARP/NDP answers. */
+void net_output(struct net *n, uint64_t now_ns, struct rte_mbuf *m, const struct ip_addr *src,
+                const struct ip_addr *dst, uint8_t ecn, uint8_t iface);
+
+/* Hand everything queued to the ports. */
+void net_flush(struct net *n);
+/* Neighbour timers. Call about every 10 ms. */
+void net_tick(struct net *n, uint64_t now_ns);
+/* When net_tick has something to do next; UINT64_MAX: never. */
+uint64_t net_next_timer(const struct net *n);
+
+#endif

@@ -1,0 +1,51 @@
+/* The pump between two stream ends that carry WebSocket frames: checks each frame's
+ * header, passes data frames on byte for byte, hands control frames to its owner,
+ * injects the gateway's own frames at frame boundaries, and stops reading one leg
+ * while the other cannot take more. Holds no buffer. */
+#ifndef TGW_RELAY_RELAY_H
+#define TGW_RELAY_RELAY_H
+
+#include "core/stream.h"
+#include "web/ws.h"
+
+/* One direction: frames read from `from`, written to `to`. 48 bytes or less. */
+struct relay_dir {
+    struct ws_parser parser;
+    uint64_t payload_left;  /* of the data frame under way */
+    uint64_t bytes, frames; /* relayed payload */
+    uint8_t stalled;        /* waiting for room on `to` */
+    uint8_t closing;        /* a Close went through: no more data frames */
+};
+
+enum relay_event {
+    RELAY_MORE,     /* nothing left to do now: wait for readable or writable */
+    RELAY_CONTROL,  /* a whole control frame is in *control: handle it, call again */
+    RELAY_EOF,      /* `from` is at its end */
+    RELAY_PROTOCOL, /* 1002 */
+    RELAY_TOO_BIG,  /* 1009 */
+};
+
+struct relay_control {
+    uint8_t opcode;
+    uint8_t len;
+    uint8_t payload[TGW_WS_CONTROL_PAYLOAD_MAX]; /* unmasked */
+};
+
+struct relay_progress {
+    uint32_t data_frames; /* begun in this call: activity */
+    uint64_t payload_bytes;
+};
+
+void relay_dir_init(struct relay_dir *d, enum ws_sender sender);
+
+/* Move what can be moved. `room_max` bounds what `to` may have queued. */
+enum relay_event relay_pump(struct relay_dir *d, struct stream from, struct stream to,
+                            struct relay_control *control, struct relay_progress *progress);
+
+/* True when the gateway may write a frame of its own to `to` now: the direction that
+ * writes there is not in mid-frame. */
+static inline bool relay_at_boundary(const struct relay_dir *d) {
+    return d->payload_left == 0;
+}
+
+#endif

@@ -1,0 +1,82 @@
+/* A network port, as the dataplane sees it: DPDK device, in-memory pipe, or a
+ * decorator around another port. One rx/tx queue pair belongs to one core.
+ *
+ * Ownership: rx_burst hands mbufs to the caller. tx_burst takes the first n it
+ * returns; the rest stay the caller's. */
+#ifndef TGW_DRIVERS_PORT_H
+#define TGW_DRIVERS_PORT_H
+
+#include <rte_mbuf.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct port;
+
+/* What the port does in hardware; everything missing is done in software above. */
+enum port_offload {
+    PORT_RX_IP_CKSUM = 1u << 0, /* verdict in ol_flags */
+    PORT_RX_L4_CKSUM = 1u << 1,
+    PORT_TX_IP_CKSUM = 1u << 2, /* asked for by ol_flags */
+    PORT_TX_L4_CKSUM = 1u << 3,
+    PORT_TX_TSO = 1u << 4,
+    PORT_RSS = 1u << 5,
+    PORT_RX_INTR = 1u << 6,
+    PORT_RX_TRUSTED = 1u << 7, /* link cannot corrupt: in-memory */
+};
+
+struct port_stats {
+    uint64_t rx_packets, tx_packets, rx_bytes, tx_bytes;
+    uint64_t rx_missed, rx_errors, tx_errors, rx_nombuf;
+};
+
+struct port_link {
+    bool up;
+    uint32_t mbps;
+};
+
+struct port_ops {
+    uint16_t (*rx_burst)(struct port *p, uint16_t queue, struct rte_mbuf **m, uint16_t n);
+    uint16_t (*tx_burst)(struct port *p, uint16_t queue, struct rte_mbuf **m, uint16_t n);
+    void (*stats)(struct port *p, struct port_stats *out);
+    void (*link)(struct port *p, struct port_link *out);
+    void (*close)(struct port *p); /* stops the device and frees `p` */
+};
+
+struct port {
+    const struct port_ops *ops;
+    char name[32];
+    char driver[32];
+    uint8_t mac[6];
+    uint16_t mtu;      /* IP bytes */
+    uint16_t queues;   /* rx/tx pairs */
+    uint32_t offloads; /* enum port_offload */
+};
+
+static inline uint16_t port_rx(struct port *p, uint16_t queue, struct rte_mbuf **m, uint16_t n) {
+    return p->ops->rx_burst(p, queue, m, n);
+}
+static inline uint16_t port_tx(struct port *p, uint16_t queue, struct rte_mbuf **m, uint16_t n) {
+    return p->ops->tx_burst(p, queue, m, n);
+}
+
+/* What to open; text fields come from the configuration. */
+struct port_config {
+    char name[32];     /* ours: "client", "node" */
+    char driver[16];   /* af_packet, af_xdp, tap, memif, ring, pci */
+    char device[64];   /* netdev, PCI address, memif socket path ... */
+    char options[128]; /* extra devargs, "" for none */
+    uint16_t mtu;      /* 0: the device's own */
+    uint16_t queues;
+    uint16_t rx_desc, tx_desc; /* 0: default of the driver */
+    /* Fault decorator, per mille of packets, both directions; all 0: none. */
+    uint16_t loss_pm, reorder_pm, duplicate_pm, corrupt_pm;
+    uint64_t fault_seed;
+    char pcap_file[128]; /* pcap decorator; "" for none */
+};
+
+/* Open a port with its decorators. NULL on failure with one clear line in `err`.
+ * `pool` supplies rx mbufs. EAL must be up. */
+struct port *port_open(const struct port_config *c, struct rte_mempool *pool, char *err,
+                       size_t err_bytes);
+
+#endif
