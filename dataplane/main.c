@@ -92,7 +92,6 @@ static bool open_port(struct app *a, uint32_t i) {
     snprintf(c.driver, sizeof(c.driver), "%s", p->driver);
     snprintf(c.device, sizeof(c.device), "%s", p->device);
     snprintf(c.options, sizeof(c.options), "%s", p->options);
-    snprintf(c.pcap_file, sizeof(c.pcap_file), "%s", p->pcap_file);
     char why[256];
     a->port[i] = port_open(&c, a->mbufs, why, sizeof(why));
     if (!a->port[i]) {

@@ -14,9 +14,8 @@ struct port_num {
 
 #define TEXT(key)                                                                                  \
     { #key, offsetof(struct config_port, key), sizeof(((struct config_port *)0)->key) }
-static const struct port_text texts[] = {TEXT(name),     TEXT(driver),   TEXT(device),
-                                         TEXT(options),  TEXT(gateway4), TEXT(gateway6),
-                                         TEXT(pcap_file)};
+static const struct port_text texts[] = {TEXT(name),    TEXT(driver),   TEXT(device),
+                                         TEXT(options), TEXT(gateway4), TEXT(gateway6)};
 #undef TEXT
 static const struct port_num nums[] = {
     {"mtu", offsetof(struct config_port, mtu), 9000},
