@@ -28,6 +28,9 @@ struct stream_ops {
     /* First contiguous span of unread bytes; its length, 0 if there is none. The
      * span is valid until consume() or the end of the handler. */
     size_t (*peek)(void *s, const uint8_t **data);
+    /* Copy up to len unread bytes from the front without consuming them, across spans;
+     * returns how many. */
+    size_t (*copy)(void *s, void *dst, size_t len);
     /* Take n (<= all unread) bytes off the front; opens the receive window. */
     void (*consume)(void *s, size_t n);
     /* All unread bytes, over every span. */

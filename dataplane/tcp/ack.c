@@ -1,0 +1,173 @@
+/* What an acceptable ACK does: RFC 9293 section 3.10.7.4 (fifth), RFC 5681, 6582, and
+ * SACK information by RFC 2018. */
+#include "tcb.h"
+
+static void insert_range(struct tcb *c, uint32_t start, uint32_t end) {
+    struct tcp_range merged[TCP_SACKED_MAX + 1];
+    uint8_t n = 0;
+    struct tcp_range fresh = {start, end};
+    bool placed = false;
+    for (uint8_t i = 0; i < c->sacked_count; i++) {
+        struct tcp_range r = c->sacked[i];
+        if (seq_lt(r.end, fresh.start)) {
+            merged[n++] = r;
+        } else if (seq_lt(fresh.end, r.start)) {
+            if (!placed)
+                merged[n++] = fresh;
+            placed = true;
+            merged[n++] = r;
+        } else {
+            fresh.start = seq_lt(r.start, fresh.start) ? r.start : fresh.start;
+            fresh.end = seq_lt(fresh.end, r.end) ? r.end : fresh.end;
+        }
+    }
+    if (!placed)
+        merged[n++] = fresh;
+    /* Over the limit the highest is forgotten: it will be reported again. */
+    c->sacked_count = n < TCP_SACKED_MAX ? n : TCP_SACKED_MAX;
+    memcpy(c->sacked, merged, c->sacked_count * sizeof(merged[0]));
+}
+
+static void trim_sacked(struct tcb *c) {
+    uint8_t n = 0;
+    for (uint8_t i = 0; i < c->sacked_count; i++) {
+        struct tcp_range r = c->sacked[i];
+        if (seq_le(r.end, c->snd_una))
+            continue;
+        if (seq_lt(r.start, c->snd_una))
+            r.start = c->snd_una;
+        c->sacked[n++] = r;
+    }
+    c->sacked_count = n;
+}
+
+static void take_sack(struct tcb *c, const struct seg *s) {
+    for (uint8_t i = 0; c->sack_on && i < s->sack_count; i++) {
+        uint32_t start = s->sack[i].start, end = s->sack[i].end;
+        if (!seq_lt(start, end))
+            continue;
+        if (seq_le(end, s->ack)) { /* RFC 2883 section 4: below the ACK, a duplicate */
+            tgw_count(c->stack->counters, TGW_C_tcp_dsack, 1);
+            continue;
+        }
+        if (seq_lt(start, c->snd_una) || seq_lt(c->snd_max, end))
+            continue;
+        insert_range(c, start, end);
+    }
+}
+
+static void enter_recovery(struct tcb *c) {
+    uint32_t flight = c->snd_max - c->snd_una;
+    c->in_recovery = true;
+    c->recover = c->snd_max;
+    c->ssthresh = flight / 2 > 2u * c->mss ? flight / 2 : 2u * c->mss;
+    c->cwnd = c->ssthresh;
+    c->high_rxt = c->snd_una;
+    c->rtx_now = true;
+}
+
+static void duplicate(struct tcb *c) {
+    if (c->dupacks < UINT8_MAX)
+        c->dupacks++;
+    if (c->in_recovery)
+        c->rtx_now = c->sacked_count > 0;
+    else if (c->dupacks >= TCP_DUPACKS && seq_le(c->recover, c->snd_una))
+        enter_recovery(c);
+    tcb_mark(c);
+}
+
+/* RFC 5681 section 3.1: slow start below ssthresh, then a segment a round trip. */
+static void grow(struct tcb *c, uint32_t acked) {
+    uint32_t most = 2 * c->stack->config.snd_buffer_bytes;
+    if (c->cwnd < c->ssthresh)
+        c->cwnd += acked < 2u * c->mss ? acked : 2u * c->mss;
+    else
+        c->cwnd += (uint32_t)c->mss * c->mss / c->cwnd + 1;
+    if (c->cwnd > most)
+        c->cwnd = most;
+}
+
+static void release_sent(struct tcb *c, uint32_t acked) {
+    uint32_t data = acked < c->snd.bytes ? acked : c->snd.bytes;
+    bq_consume(&c->snd, &c->stack->blocks, data);
+    if (acked > data) { /* our FIN */
+        assert(acked == data + 1 && c->fin_queued);
+        c->fin_queued = false;
+        c->fin_acked = true;
+    }
+}
+
+static void advance(struct tcb *c, uint32_t ack) {
+    uint32_t acked = ack - c->snd_una;
+    if (c->timing && seq_le(c->rtt_seq, ack)) {
+        c->timing = false;
+        tcp_rtt_sample(c, c->stack->now_ns - c->rtt_start_ns);
+    }
+    release_sent(c, acked);
+    c->snd_una = ack;
+    if (seq_lt(c->snd_nxt, ack))
+        c->snd_nxt = ack;
+    if (seq_lt(c->high_rxt, ack))
+        c->high_rxt = ack;
+    c->backoff = 0;
+    c->dupacks = 0;
+    c->unacked_since_ns = c->stack->now_ns;
+    trim_sacked(c);
+    if (c->in_recovery && seq_le(c->recover, ack))
+        c->in_recovery = false;
+    else if (c->in_recovery)
+        c->rtx_now = true; /* RFC 6582 section 3.2: a partial ACK shows the next hole */
+    else
+        grow(c, acked);
+    tcb_deadline(c, TCP_D_RTX, 0); /* the output pass sets it anew */
+    tcb_mark(c);
+}
+
+static void update_window(struct tcb *c, const struct seg *s) {
+    uint32_t wnd = (uint32_t)s->wnd << c->snd_wscale;
+    if (!(seq_lt(c->snd_wl1, s->seq) || (c->snd_wl1 == s->seq && seq_le(c->snd_wl2, s->ack))))
+        return;
+    if (wnd > c->snd_wnd || (c->snd_wnd == 0) != (wnd == 0)) {
+        if (c->snd_wnd == 0) {
+            /* The window opened: what a probe sent and lost goes again from the start. */
+            c->snd_nxt = c->snd_una;
+            c->backoff = 0;
+            tcb_deadline(c, TCP_D_RTX, 0);
+        }
+        tcb_mark(c);
+    }
+    c->snd_wnd = wnd;
+    c->snd_wl1 = s->seq;
+    c->snd_wl2 = s->ack;
+}
+
+static void tell_room(struct tcb *c) {
+    if (!c->want_write || !c->user || c->dead)
+        return;
+    if (c->snd.bytes > c->stack->config.snd_buffer_bytes / 2)
+        return;
+    c->want_write = false;
+    c->handler->writable(c->user);
+}
+
+bool tcp_ack(struct tcb *c, const struct seg *s) {
+    uint32_t wnd = (uint32_t)s->wnd << c->snd_wscale;
+    /* RFC 5961 section 5.2: neither newer than sent nor older than a window. */
+    if (seq_lt(c->snd_max, s->ack) ||
+        seq_lt(s->ack, c->snd_una - (c->stack->config.snd_buffer_bytes + 1))) {
+        tgw_count_reason(c->stack->counters, TGW_R_tcp_ack_invalid);
+        tcp_challenge(c);
+        return false;
+    }
+    uint8_t before = c->sacked_count;
+    take_sack(c, s);
+    if (seq_lt(c->snd_una, s->ack)) {
+        advance(c, s->ack);
+    } else if (s->ack == c->snd_una && c->snd_una != c->snd_max && s->len == 0 &&
+               !(s->flags & SEG_FIN) && (wnd == c->snd_wnd || c->sacked_count > before)) {
+        duplicate(c); /* RFC 5681 section 2 */
+    }
+    update_window(c, s);
+    tell_room(c);
+    return !c->dead;
+}

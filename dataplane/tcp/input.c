@@ -1,0 +1,337 @@
+/* Segment arrives: RFC 9293 section 3.10.7. */
+#include "tcb.h"
+
+static const uint64_t RELEASED_LIFE_NS = UINT64_C(30000000000);
+
+static uint32_t initial_cwnd(const struct tcb *c) {
+    return 10u * c->mss; /* RFC 6928 */
+}
+
+/* Options of the peer's SYN (RFC 7323 section 2.2, 3.2; RFC 2018 section 2). */
+static void take_syn(struct tcb *c, const struct seg *s) {
+    uint16_t mss = s->mss ? s->mss : TCP_MSS_DEFAULT;
+    if (mss < 64)
+        mss = 64;
+    if (mss < c->mss)
+        c->mss = mss;
+    c->wscale_on = s->has_wscale;
+    c->snd_wscale = s->has_wscale ? s->wscale : 0;
+    c->rcv_wscale = s->has_wscale ? TCP_WSCALE : 0;
+    c->ts_on = s->has_ts;
+    c->ts_recent = s->ts_val;
+    c->sack_on = s->sack_permitted;
+    c->rcv_nxt = s->seq + 1;
+    c->rcv_adv = c->rcv_nxt;
+    c->snd_wnd = s->wnd; /* unscaled on a SYN */
+    c->snd_wl1 = s->seq;
+    c->snd_wl2 = s->ack;
+    c->cwnd = initial_cwnd(c);
+}
+
+static const struct tcp_listener *listener_of(const struct tcp_stack *t, uint16_t port) {
+    for (size_t i = 0; i < TCP_LISTENERS_MAX; i++)
+        if (t->listener[i].port && t->listener[i].port == port)
+            return &t->listener[i].l;
+    return NULL;
+}
+
+static void passive_open(struct tcp_stack *t, const struct seg *s) {
+    struct net_route route;
+    if (t->half_open >= t->config.backlog_max || !net_route(t->net, &s->src, &route)) {
+        tgw_count_reason(t->counters, TGW_R_tcp_backlog_full);
+        return;
+    }
+    struct tcb *c = tcb_make(t, &s->dst, s->dport, &s->src, s->sport, &route);
+    if (!c) {
+        tgw_count_reason(t->counters, TGW_R_tcp_no_memory);
+        return;
+    }
+    take_syn(c, s);
+    c->state = TCP_SYN_RECEIVED;
+    c->passive = true;
+    t->half_open++;
+    tcb_mark(c);
+}
+
+static void no_connection(struct tcp_stack *t, const struct seg *s) {
+    if ((s->flags & (SEG_SYN | SEG_ACK | SEG_RST)) == SEG_SYN && listener_of(t, s->dport)) {
+        passive_open(t, s);
+        return;
+    }
+    tgw_count_reason(t->counters, TGW_R_tcp_no_connection);
+    tcp_send_rst(t, s);
+}
+
+static void become_established(struct tcb *c) {
+    c->state = TCP_ESTABLISHED;
+    c->backoff = 0;
+    c->recover = c->high_rxt = c->snd_una;
+    tcb_deadline(c, TCP_D_RTX, 0);
+    if (c->stack->config.keepalive_ms)
+        tcb_deadline(c, TCP_D_KEEPALIVE,
+                     c->stack->now_ns + (uint64_t)c->stack->config.keepalive_ms * 1000000);
+}
+
+static void syn_sent(struct tcb *c, const struct seg *s) {
+    struct tcp_stack *t = c->stack;
+    bool ack_good = (s->flags & SEG_ACK) && s->ack == c->iss + 1;
+    if ((s->flags & SEG_ACK) && !ack_good) {
+        tcp_send_rst(t, s);
+        return;
+    }
+    if (s->flags & SEG_RST) {
+        if (!ack_good)
+            return;
+        tgw_count(t->counters, TGW_C_tcp_resets_in, 1);
+        tgw_count(t->counters, TGW_C_tcp_connect_failures, 1);
+        tcb_end(c, STREAM_END_REFUSED);
+        return;
+    }
+    if (!(s->flags & SEG_SYN))
+        return;
+    take_syn(c, s);
+    if (!ack_good) { /* simultaneous open, section 3.5 */
+        c->state = TCP_SYN_RECEIVED;
+        t->half_open++;
+        c->snd_nxt = c->iss;
+        tcb_mark(c);
+        return;
+    }
+    if (c->timing)
+        tcp_rtt_sample(c, t->now_ns - c->rtt_start_ns);
+    c->timing = false;
+    c->snd_una = c->snd_nxt = c->snd_max = s->ack;
+    become_established(c);
+    c->ack_now = true;
+    tcb_mark(c);
+    tgw_count(t->counters, TGW_C_tcp_connects, 1);
+    if (c->user)
+        c->handler->connected(c->user);
+}
+
+/* The ACK of our SYN. False: the segment ends here. */
+static bool syn_received(struct tcb *c, const struct seg *s) {
+    struct tcp_stack *t = c->stack;
+    if (s->ack != c->iss + 1) {
+        tcp_send_rst(t, s);
+        return false;
+    }
+    t->half_open--;
+    c->snd_una = c->snd_nxt = c->snd_max = s->ack;
+    c->snd_wnd = (uint32_t)s->wnd << c->snd_wscale;
+    if (c->timing)
+        tcp_rtt_sample(c, t->now_ns - c->rtt_start_ns);
+    c->timing = false;
+    become_established(c);
+    if (!c->passive) {
+        tgw_count(t->counters, TGW_C_tcp_connects, 1);
+        c->handler->connected(c->user);
+        return !c->dead;
+    }
+    const struct tcp_listener *l = listener_of(t, c->lport);
+    struct tgw_endpoint local = {.port = c->lport}, remote = {.port = c->rport};
+    memcpy(local.addr, c->local.b, sizeof(local.addr));
+    memcpy(remote.addr, c->remote.b, sizeof(remote.addr));
+    tgw_count(t->counters, TGW_C_tcp_accepts, 1);
+    c->handler = l ? l->handler : NULL;
+    void *user =
+        l ? l->accepted(l->ctx, (struct stream){&tcp_stream_ops, c}, &local, &remote) : NULL;
+    if (c->dead)
+        return false;
+    if (!user) {
+        tcp_send_rst(t, s);
+        tcb_kill(c);
+        return false;
+    }
+    if (!c->user)
+        c->user = user; /* accepted() may have set it itself */
+    return true;
+}
+
+/* First check: sequence number (section 3.10.7.4) with the zero-window exceptions. */
+static bool in_window(const struct tcb *c, const struct seg *s) {
+    uint32_t len = s->len + !!(s->flags & SEG_SYN) + !!(s->flags & SEG_FIN);
+    uint32_t wnd = c->rcv_adv - c->rcv_nxt;
+    if (len == 0)
+        return wnd == 0 ? s->seq == c->rcv_nxt
+                        : seq_le(c->rcv_nxt, s->seq) && seq_lt(s->seq, c->rcv_nxt + wnd);
+    return seq_lt(s->seq, c->rcv_nxt + (wnd ? wnd : 1)) && seq_lt(c->rcv_nxt, s->seq + len);
+}
+
+static void drop_and_ack(struct tcb *c, enum tgw_reason r) {
+    tgw_count_reason(c->stack->counters, r);
+    c->ack_now = true;
+    tcb_mark(c);
+}
+
+/* RFC 7323 section 5.3 R1; idle over 24 days lets old values pass (section 5.5). */
+static bool paws_rejects(const struct tcb *c, const struct seg *s) {
+    const uint64_t days24 = UINT64_C(24) * 86400 * 1000000000;
+    return c->ts_on && s->has_ts && !(s->flags & SEG_RST) && seq_lt(s->ts_val, c->ts_recent) &&
+           c->stack->now_ns - c->last_in_ns < days24;
+}
+
+static void reset_received(struct tcb *c, const struct seg *s) {
+    if (s->seq != c->rcv_nxt) { /* RFC 5961 section 3.2 */
+        tgw_count_reason(c->stack->counters, TGW_R_tcp_rst_invalid);
+        tcp_challenge(c);
+        return;
+    }
+    tgw_count(c->stack->counters, TGW_C_tcp_resets_in, 1);
+    tcb_end(c, STREAM_END_RESET);
+}
+
+/* Everything before ACK processing. False: the segment ends here. */
+static bool acceptable(struct tcb *c, const struct seg *s) {
+    if (paws_rejects(c, s)) {
+        drop_and_ack(c, TGW_R_tcp_paws);
+        return false;
+    }
+    if (!in_window(c, s)) {
+        if (!(s->flags & SEG_RST))
+            drop_and_ack(c, TGW_R_tcp_out_of_window);
+        else
+            tgw_count_reason(c->stack->counters, TGW_R_tcp_rst_invalid);
+        /* An ACK below the window still counts: the peer may be probing. */
+        return !(s->flags & (SEG_RST | SEG_SYN)) && (s->flags & SEG_ACK) &&
+               seq_le(s->seq, c->rcv_nxt);
+    }
+    if (s->flags & SEG_RST) {
+        reset_received(c, s);
+        return false;
+    }
+    if (s->flags & SEG_SYN) { /* RFC 5961 section 4.2 */
+        tgw_count_reason(c->stack->counters, TGW_R_tcp_syn_in_window);
+        tcp_challenge(c);
+        return false;
+    }
+    if (c->ts_on && s->has_ts && seq_le(s->seq, c->rcv_nxt) && !seq_lt(s->ts_val, c->ts_recent))
+        c->ts_recent = s->ts_val;
+    return true;
+}
+
+void tcp_enter_time_wait(struct tcb *c) {
+    struct tcp_stack *t = c->stack;
+    void *user = c->user;
+    const struct stream_handler *handler = c->handler;
+    if (t->time_wait >= t->config.time_wait_max) {
+        tcb_end(c, STREAM_END_OK);
+        return;
+    }
+    c->state = TCP_TIME_WAIT;
+    t->time_wait++;
+    c->user = NULL;
+    tcb_deadline(c, TCP_D_RTX, 0);
+    tcb_deadline(c, TCP_D_KEEPALIVE, 0);
+    tcb_deadline(c, TCP_D_LIFE, t->now_ns + (uint64_t)t->config.time_wait_ms * 1000000);
+    bq_clear(&c->rcv, &t->blocks);
+    ooo_clear(c);
+    tcb_mark(c);
+    if (user)
+        handler->closed(user, STREAM_END_OK);
+}
+
+/* Eighth: the FIN, once everything before it is here. */
+static void take_fin(struct tcb *c) {
+    c->rcv_nxt++;
+    c->fin_received = true;
+    c->ack_now = true;
+    tcb_mark(c);
+    if (c->state == TCP_ESTABLISHED)
+        c->state = TCP_CLOSE_WAIT;
+    else if (c->state == TCP_FIN_WAIT_1)
+        c->state = TCP_CLOSING;
+    if (c->user)
+        c->handler->readable(c->user);
+}
+
+/* States that an acknowledged FIN of ours moves on. */
+static void our_fin_acked(struct tcb *c) {
+    if (c->state == TCP_FIN_WAIT_1) {
+        c->state = TCP_FIN_WAIT_2;
+        if (!c->user)
+            tcb_deadline(c, TCP_D_LIFE, c->stack->now_ns + RELEASED_LIFE_NS);
+    } else if (c->state == TCP_LAST_ACK) {
+        tcb_end(c, STREAM_END_OK);
+    }
+}
+
+/* Both FINs are through and the owner has read everything (or is gone). */
+static void finish_if_done(struct tcb *c) {
+    bool unread = c->user && c->rcv.bytes;
+    if (!c->dead && c->fin_acked && c->fin_received && !unread && c->state != TCP_TIME_WAIT)
+        tcp_enter_time_wait(c);
+}
+
+/* TIME_WAIT: a new SYN with a later timestamp or sequence starts anew (RFC 6191). */
+static void time_wait(struct tcb *c, const struct seg *s) {
+    struct tcp_stack *t = c->stack;
+    if ((s->flags & (SEG_SYN | SEG_ACK | SEG_RST)) == SEG_SYN) {
+        bool later =
+            c->ts_on && s->has_ts ? seq_lt(c->ts_recent, s->ts_val) : seq_lt(c->rcv_nxt, s->seq);
+        if (later) {
+            tcb_kill(c);
+            no_connection(t, s);
+            return;
+        }
+    }
+    if (s->flags & SEG_RST)
+        return; /* RFC 1337: no assassination */
+    c->ack_now = true;
+    if (s->flags & SEG_FIN)
+        tcb_deadline(c, TCP_D_LIFE, t->now_ns + (uint64_t)t->config.time_wait_ms * 1000000);
+    tcb_mark(c);
+}
+
+static void synchronized(struct tcb *c, const struct seg *s, struct rte_mbuf *m) {
+    if (!acceptable(c, s))
+        return;
+    c->last_in_ns = c->stack->now_ns;
+    c->probes = 0;
+    if (!(s->flags & SEG_ACK))
+        return;
+    if (c->state == TCP_SYN_RECEIVED && !syn_received(c, s))
+        return;
+    if (!tcp_ack(c, s))
+        return;
+    if (c->fin_acked)
+        our_fin_acked(c);
+    if (!c->dead && s->len && !c->fin_received)
+        tcp_receive(c, s, m);
+    if (!c->dead && (s->flags & SEG_FIN) && !c->fin_received && s->seq + s->len == c->rcv_nxt)
+        take_fin(c);
+    finish_if_done(c);
+}
+
+void tcp_input(void *stack, const struct seg *s, struct rte_mbuf *m) {
+    struct tcp_stack *t = stack;
+    struct tcb *c = tcb_find(t, &s->dst, s->dport, &s->src, s->sport);
+    if (!c)
+        no_connection(t, s);
+    else if (c->state == TCP_SYN_SENT)
+        syn_sent(c, s);
+    else if (c->state == TCP_TIME_WAIT)
+        time_wait(c, s);
+    else
+        synchronized(c, s, m);
+}
+
+/* RFC 5927: believe only what quotes a segment that is in flight. A hard error ends an
+ * opening connection, never a live one (RFC 1122 section 4.2.3.9). */
+void tcp_icmp_error(void *stack, const struct net_icmp_error *e) {
+    struct tcp_stack *t = stack;
+    struct tcb *c = tcb_find(t, &e->local, e->lport, &e->remote, e->rport);
+    if (!c || seq_lt(e->seq, c->snd_una) || !seq_lt(e->seq, c->snd_max)) {
+        tgw_count_reason(t->counters, TGW_R_icmp_no_match);
+        return;
+    }
+    uint32_t headers = ip_addr_is4(&e->remote) ? 40 : 60;
+    if (e->too_big && e->mtu >= TCP_MSS_DEFAULT + 40 && e->mtu - headers < c->mss) {
+        c->mss = (uint16_t)(e->mtu - headers); /* RFC 1191 section 6 */
+        c->snd_nxt = c->snd_una;
+        tcb_mark(c);
+    } else if (e->hard && c->state == TCP_SYN_SENT) {
+        tgw_count(t->counters, TGW_C_tcp_connect_failures, 1);
+        tcb_end(c, STREAM_END_REFUSED);
+    }
+}

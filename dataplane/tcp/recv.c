@@ -1,0 +1,100 @@
+/* In-order delivery and the out-of-order list. */
+#include "tcb.h"
+#include <rte_mbuf.h>
+
+/* Let the owner read straight from the mbuf; what it leaves is copied. Returns how many
+ * bytes were taken in, by either. */
+static uint32_t deliver(struct tcb *c, const uint8_t *data, uint32_t len) {
+    struct tcp_stack *t = c->stack;
+    if (!c->user) { /* released: nobody reads */
+        tgw_count_reason(t->counters, TGW_R_tcp_after_close);
+        return len;
+    }
+    if (c->rcv.bytes) {
+        len = (uint32_t)bq_append(&c->rcv, &t->blocks, data, len);
+        c->handler->readable(c->user);
+        return len;
+    }
+    t->live_tcb = c;
+    t->live = data;
+    t->live_len = len;
+    c->handler->readable(c->user);
+    uint32_t left = t->live_len;
+    const uint8_t *rest = t->live;
+    t->live_tcb = NULL;
+    t->live_len = 0;
+    if (c->dead || !c->user || left == 0)
+        return len;
+    uint32_t kept = (uint32_t)bq_append(&c->rcv, &t->blocks, rest, left);
+    if (kept < left)
+        tgw_count_reason(t->counters, TGW_R_tcp_no_memory);
+    return len - left + kept;
+}
+
+static void take(struct tcb *c, const uint8_t *data, uint32_t len) {
+    uint32_t space = tcp_rcv_space(c);
+    if (len > space)
+        len = space;
+    /* rcv_nxt first: the handler may write, and what it writes carries the ACK. */
+    c->rcv_nxt += len;
+    uint32_t taken = deliver(c, data, len);
+    c->rcv_nxt -= len - taken;
+    c->bytes_in += taken;
+    tgw_count(c->stack->counters, TGW_C_tcp_bytes_in, taken);
+}
+
+static void keep(struct tcb *c, const struct seg *s, struct rte_mbuf *m) {
+    struct tcp_stack *t = c->stack;
+    struct tcp_ooo **at = &c->ooo;
+    tgw_count(t->counters, TGW_C_tcp_ooo_segments, 1);
+    while (*at && seq_lt((*at)->seq, s->seq))
+        at = &(*at)->next;
+    if (*at && (*at)->seq == s->seq && (*at)->len >= s->len)
+        return; /* we hold it already */
+    struct tcp_ooo *o = c->ooo_count < TCP_OOO_MAX ? pool_alloc(&t->ooos) : NULL;
+    if (!o) {
+        tgw_count_reason(t->counters, TGW_R_tcp_ooo_limit);
+        return;
+    }
+    rte_pktmbuf_refcnt_update(m, 1);
+    *o = (struct tcp_ooo){*at, m, s->payload, s->seq, s->len};
+    *at = o;
+    c->ooo_count++;
+}
+
+/* Deliver what the list now holds in order. */
+static void drain_ooo(struct tcb *c) {
+    while (!c->dead && c->ooo && seq_le(c->ooo->seq, c->rcv_nxt)) {
+        struct tcp_ooo *o = c->ooo;
+        uint32_t old = c->rcv_nxt - o->seq;
+        if (old < o->len) {
+            uint32_t before = c->rcv_nxt, fresh = o->len - old;
+            take(c, o->payload + old, fresh);
+            if (c->dead || c->rcv_nxt - before < fresh)
+                return; /* no room: the rest stays */
+        }
+        c->ooo = o->next;
+        c->ooo_count--;
+        rte_pktmbuf_free(o->m);
+        pool_free(&c->stack->ooos, o);
+    }
+}
+
+void tcp_receive(struct tcb *c, const struct seg *s, struct rte_mbuf *m) {
+    struct seg in = *s;
+    uint32_t old = seq_lt(s->seq, c->rcv_nxt) ? c->rcv_nxt - s->seq : 0;
+    c->ack_now = true;
+    tcb_mark(c);
+    if (old >= in.len)
+        return; /* a duplicate: only the ACK */
+    in.seq += old;
+    in.payload += old;
+    in.len -= old;
+    if (in.seq != c->rcv_nxt) {
+        keep(c, &in, m);
+        return;
+    }
+    take(c, in.payload, in.len);
+    if (!c->dead)
+        drain_ooo(c);
+}
