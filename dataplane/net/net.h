@@ -53,6 +53,8 @@ struct net_config {
 struct net *net_create(const struct net_config *c, const struct net_ops *up, void *up_ctx,
                        uint64_t now_ns);
 void net_destroy(struct net *n);
+/* Give `ctx` of net_ops later than at net_create: the stack above needs its net first. */
+void net_bind(struct net *n, void *up_ctx);
 
 /* Process `count` received packets of one interface. Takes all of them over.
  * Prefetches across the burst. */
