@@ -36,7 +36,6 @@ struct config_port {
     bool listen;                       /* serves the public listener */
     uint32_t loss_pm, reorder_pm, duplicate_pm, corrupt_pm;
     uint64_t fault_seed;
-    char pcap_file[128];
 };
 
 /* Field names are key names; config.def says type, default, range and whether a

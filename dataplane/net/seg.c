@@ -13,58 +13,38 @@ enum {
     WSCALE_MAX = 14, /* RFC 7323 section 2.3 */
 };
 
-static bool parse_sack(struct seg *s, const uint8_t *p, uint32_t len) {
-    uint32_t count = (len - 2) / 8;
-    if (len < 10 || (len - 2) % 8 != 0 || count > SEG_SACK_BLOCKS_MAX)
-        return false;
-    for (uint32_t k = 0; k < count; k++) {
-        s->sack[k].start = get32(p + 2 + k * 8);
-        s->sack[k].end = get32(p + 6 + k * 8);
+static void take_sack(struct seg *s, const uint8_t *p, uint32_t len) {
+    for (uint32_t at = 2; at + 8 <= len && s->sack_count < SEG_SACK_BLOCKS_MAX; at += 8) {
+        s->sack[s->sack_count].start = get32(p + at);
+        s->sack[s->sack_count].end = get32(p + at + 4);
+        s->sack_count++;
     }
-    s->sack_count = (uint8_t)count;
-    return true;
 }
 
-/* Options that only a SYN may carry. False: not well formed. */
-static bool parse_syn_option(struct seg *s, const uint8_t *p, uint32_t len) {
-    bool syn = s->flags & SEG_SYN;
-    switch (p[0]) {
-    case OPT_MSS:
-        if (len != 4)
-            return false;
-        s->mss = syn ? get16(p + 2) : 0;
-        return true;
-    case OPT_WSCALE:
-        if (len != 3)
-            return false;
-        s->has_wscale = syn;
+/* Options that only a SYN may carry. */
+static void take_syn_option(struct seg *s, const uint8_t *p, uint32_t len) {
+    if (p[0] == OPT_MSS && len == 4) {
+        s->mss = get16(p + 2);
+    } else if (p[0] == OPT_WSCALE && len == 3) {
+        s->has_wscale = true;
         s->wscale = p[2] > WSCALE_MAX ? WSCALE_MAX : p[2];
-        return true;
-    default:
-        if (len != 2)
-            return false;
-        s->sack_permitted = syn;
-        return true;
+    } else if (p[0] == OPT_SACK_PERMITTED && len == 2) {
+        s->sack_permitted = true;
     }
 }
 
-static bool parse_option(struct seg *s, const uint8_t *p, uint32_t len) {
-    switch (p[0]) {
-    case OPT_MSS:
-    case OPT_WSCALE:
-    case OPT_SACK_PERMITTED:
-        return parse_syn_option(s, p, len);
-    case OPT_SACK:
-        return parse_sack(s, p, len);
-    case OPT_TIMESTAMPS:
-        if (len != 10)
-            return false;
+/* Unknown options, and known ones of a wrong length, are passed over: RFC 9293
+ * section 3.1 (MUST-6, MUST-7). */
+static void take_option(struct seg *s, const uint8_t *p, uint32_t len) {
+    bool syn = s->flags & SEG_SYN;
+    if (p[0] == OPT_TIMESTAMPS && len == 10) {
         s->has_ts = true;
         s->ts_val = get32(p + 2);
         s->ts_ecr = get32(p + 6);
-        return true;
-    default:
-        return true; /* RFC 9293 section 3.2: unknown options are skipped */
+    } else if (p[0] == OPT_SACK && !syn) {
+        take_sack(s, p, len);
+    } else if (syn) {
+        take_syn_option(s, p, len);
     }
 }
 
@@ -75,8 +55,7 @@ static bool parse_options(struct seg *s, const uint8_t *p, uint32_t len) {
             if (len < 2 || p[1] < 2 || p[1] > len)
                 return false;
             step = p[1];
-            if (!parse_option(s, p, step))
-                return false;
+            take_option(s, p, step);
         }
         p += step;
         len -= step;

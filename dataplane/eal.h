@@ -1,0 +1,15 @@
+/* Starts DPDK's environment from the configuration. */
+#ifndef TGW_DATAPLANE_EAL_H
+#define TGW_DATAPLANE_EAL_H
+
+#include "config/config.h"
+
+/* Huge pages where they are asked for and there are any, ordinary memory otherwise;
+ * one lcore for the main thread (it sleeps) and one a worker. False with one line in
+ * err. */
+bool eal_start(const struct config *c, char *err, size_t err_bytes);
+
+/* Worker CPUs: configured ones, else the last one of the machine. */
+uint32_t eal_cores(const struct config *c, uint32_t cpu[TGW_CORES_MAX]);
+
+#endif

@@ -1,0 +1,417 @@
+/* tgw-dataplane: composition root. Everything that lives as long as the process is in
+ * struct app; parts start in the order of the table and end in reverse. */
+#include "config/config.h"
+#include "eal.h"
+#include "log.h"
+#include "shm_region.h"
+#include "worker.h"
+#include <errno.h>
+#include <grp.h>
+#include <openssl/rand.h>
+#include <pwd.h>
+#include <rte_cycles.h>
+#include <rte_eal.h>
+#include <rte_launch.h>
+#include <rte_lcore.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+#ifndef TGW_REVISION
+#define TGW_REVISION "unknown"
+#endif
+
+enum {
+    EXIT_USAGE = 2,
+    MBUFS_A_CORE = 16384,
+    MBUF_CACHE = 256,
+    PULSE_MS = 50,
+    STATS_EVERY_PULSES = 10,
+    DRAIN_GRACE_MS = 1000,
+};
+
+struct app {
+    struct config config;
+    struct rte_mempool *mbufs;
+    struct port *port[TGW_PORTS_MAX];
+    struct shm_region region;
+    struct worker *worker[TGW_CORES_MAX];
+    struct worker_signals signals[TGW_CORES_MAX];
+    uint32_t cores;
+    uint64_t drain_end_ms; /* 0: not draining for an exit */
+    uint64_t epoch;
+    char err[CONFIG_ERROR_BYTES];
+};
+
+static uint64_t monotonic_ns(void) {
+    struct timespec ts;
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+static bool fail(struct app *a, const char *text) {
+    snprintf(a->err, sizeof(a->err), "%s", text);
+    return false;
+}
+
+static bool start_eal(struct app *a) {
+    uint32_t cpu[TGW_CORES_MAX];
+    a->cores = eal_cores(&a->config, cpu);
+    return eal_start(&a->config, a->err, sizeof(a->err));
+}
+
+static void stop_eal(struct app *a) {
+    (void)a;
+    rte_eal_cleanup();
+}
+
+static bool start_mbufs(struct app *a) {
+    a->mbufs = rte_pktmbuf_pool_create("mbufs", MBUFS_A_CORE * a->cores, MBUF_CACHE, 0,
+                                       RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
+    return a->mbufs || fail(a, "memory_mb: too little for the packet buffers");
+}
+
+static void stop_mbufs(struct app *a) {
+    rte_mempool_free(a->mbufs);
+}
+
+static bool open_port(struct app *a, uint32_t i) {
+    const struct config_port *p = &a->config.ports[i];
+    struct port_config c = {.mtu = (uint16_t)p->mtu,
+                            .queues = (uint16_t)a->cores,
+                            .loss_pm = (uint16_t)p->loss_pm,
+                            .reorder_pm = (uint16_t)p->reorder_pm,
+                            .duplicate_pm = (uint16_t)p->duplicate_pm,
+                            .corrupt_pm = (uint16_t)p->corrupt_pm,
+                            .fault_seed = p->fault_seed};
+    snprintf(c.name, sizeof(c.name), "%s", p->name);
+    snprintf(c.driver, sizeof(c.driver), "%s", p->driver);
+    snprintf(c.device, sizeof(c.device), "%s", p->device);
+    snprintf(c.options, sizeof(c.options), "%s", p->options);
+    char why[256];
+    a->port[i] = port_open(&c, a->mbufs, why, sizeof(why));
+    if (!a->port[i]) {
+        snprintf(a->err, sizeof(a->err), "ports[%u]: %s", i, why);
+        return false;
+    }
+    if (a->port[i]->queues >= a->cores)
+        return true;
+    snprintf(a->err, sizeof(a->err), "ports[%u]: %s has %u queues, %u cores want one each", i,
+             p->name, a->port[i]->queues, a->cores);
+    return false;
+}
+
+static void stop_ports(struct app *a) {
+    for (uint32_t i = 0; i < a->config.port_count; i++)
+        if (a->port[i])
+            a->port[i]->ops->close(a->port[i]);
+}
+
+static bool start_ports(struct app *a) {
+    if (a->config.port_count == 0)
+        return fail(a, "ports: at least one port is needed");
+    for (uint32_t i = 0; i < a->config.port_count; i++) {
+        if (!open_port(a, i)) {
+            stop_ports(a);
+            return false;
+        }
+    }
+    return true;
+}
+
+static void describe_port(struct tgw_port_stats *s, const struct port *p) {
+    snprintf(s->name, sizeof(s->name), "%s", p->name);
+    snprintf(s->driver, sizeof(s->driver), "%s", p->driver);
+    snprintf(s->mac, sizeof(s->mac), "%02x:%02x:%02x:%02x:%02x:%02x", p->mac[0], p->mac[1],
+             p->mac[2], p->mac[3], p->mac[4], p->mac[5]);
+    atomic_store(&s->mtu, p->mtu);
+}
+
+static bool start_region(struct app *a) {
+    if (!shm_region_create(&a->region, a->config.shm_path, a->cores, a->err, sizeof(a->err)))
+        return false;
+    struct tgw_shm *shm = a->region.shm;
+    snprintf(shm->build_version, sizeof(shm->build_version), "%s", TGW_VERSION);
+    snprintf(shm->build_revision, sizeof(shm->build_revision), "%s", TGW_REVISION);
+    shm->tsc_hz = rte_get_timer_hz();
+    shm->sessions_max = (uint32_t)a->config.sessions_max;
+    shm->port_count = a->config.port_count;
+    for (uint32_t i = 0; i < a->config.port_count; i++)
+        describe_port(&shm->port[i], a->port[i]);
+    return true;
+}
+
+static void stop_region(struct app *a) {
+    shm_region_destroy(&a->region);
+}
+
+/* Gateways are per family; an interface's own addresses come with their prefixes. */
+static bool fill_iface(struct app *a, uint32_t i, struct net_iface_config *f, uint16_t queue) {
+    const struct config_port *p = &a->config.ports[i];
+    *f = (struct net_iface_config){.port = a->port[i], .queue = queue};
+    for (uint32_t k = 0; k < p->addr_count; k++) {
+        if (!ip_prefix_parse(p->addr[k], true, &f->addr[f->addr_count++])) {
+            snprintf(a->err, sizeof(a->err), "ports[%u].addresses[%u]: not an address: %s", i, k,
+                     p->addr[k]);
+            return false;
+        }
+    }
+    f->has_gateway4 = p->gateway4[0] && ip_addr_parse(p->gateway4, &f->gateway4);
+    f->has_gateway6 = p->gateway6[0] && ip_addr_parse(p->gateway6, &f->gateway6);
+    if ((p->gateway4[0] && !f->has_gateway4) || (p->gateway6[0] && !f->has_gateway6)) {
+        snprintf(a->err, sizeof(a->err), "ports[%u].gateway: not an address", i);
+        return false;
+    }
+    return true;
+}
+
+static void fill_tcp(const struct app *a, struct tcp_config *t, struct tgw_counters *counters) {
+    uint32_t sessions = (uint32_t)(a->config.sessions_max / a->cores) + 1;
+    tcp_config_defaults(t);
+    /* Two legs a session, and as many again that are on their way in or out. */
+    t->connections_max = sessions * 4;
+    t->time_wait_max = sessions * 4;
+    t->keepalive_ms = (uint32_t)a->config.keepalive_seconds * 1000;
+    t->snd_buffer_bytes = (uint32_t)a->config.relay_buffer_bytes;
+    t->huge_pages = a->config.huge_pages;
+    t->counters = counters;
+    RAND_bytes(t->secret, sizeof(t->secret));
+    RAND_bytes((unsigned char *)&t->seed, sizeof(t->seed));
+}
+
+static bool start_worker(struct app *a, uint32_t core) {
+    struct tgw_counters *counters = shm_region_counters(&a->region, core);
+    struct worker_config c = {.core = core,
+                              .public_port = (uint16_t)a->config.public_port,
+                              .spin = strcmp(a->config.idle_mode, "spin") == 0,
+                              .counters = counters,
+                              .cmd_ring = shm_region_cmd_ring(&a->region, core),
+                              .event_ring = shm_region_event_ring(&a->region, core),
+                              .signals = &a->signals[core]};
+    c.net = (struct net_config){
+        .iface_count = (uint8_t)a->config.port_count, .pool = a->mbufs, .counters = counters};
+    RAND_bytes((unsigned char *)&c.net.seed, sizeof(c.net.seed));
+    for (uint32_t i = 0; i < a->config.port_count; i++)
+        if (!fill_iface(a, i, &c.net.iface[i], (uint16_t)core))
+            return false;
+    fill_tcp(a, &c.tcp, counters);
+    c.session =
+        (struct session_config){.core = core,
+                                .sessions_max = (uint32_t)(a->config.sessions_max / a->cores) + 1,
+                                .relay_buffer_bytes = (uint32_t)a->config.relay_buffer_bytes,
+                                .huge_pages = a->config.huge_pages,
+                                .counters = counters};
+    a->worker[core] = worker_create(&c, a->err, sizeof(a->err));
+    return a->worker[core] != NULL;
+}
+
+static void stop_workers(struct app *a) {
+    for (uint32_t i = 0; i < a->cores; i++)
+        atomic_store(&a->signals[i].stop, true);
+    rte_eal_mp_wait_lcore();
+    for (uint32_t i = 0; i < a->cores; i++)
+        worker_destroy(a->worker[i]);
+}
+
+static int run_worker(void *worker) {
+    worker_run(worker);
+    return 0;
+}
+
+static bool start_workers(struct app *a) {
+    for (uint32_t i = 0; i < a->cores; i++) {
+        if (!start_worker(a, i)) {
+            stop_workers(a);
+            return false;
+        }
+    }
+    for (uint32_t i = 0; i < a->cores; i++)
+        rte_eal_remote_launch(run_worker, a->worker[i], i + 1);
+    return true;
+}
+
+/* Tokens and keys pass through this process: no core dumps, no new privileges, and an
+ * ordinary user once the devices are open. */
+static bool start_confinement(struct app *a) {
+    const struct rlimit no_core = {0, 0};
+    const char *user = a->config.run_as_user;
+    setrlimit(RLIMIT_CORE, &no_core);
+    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+    if (!user[0])
+        return true;
+    const struct passwd *pw = getpwnam(user);
+    if (!pw)
+        return fail(a, "run_as_user: no such user");
+    if (chown(a->config.shm_path, pw->pw_uid, pw->pw_gid) != 0 || setgroups(0, NULL) != 0 ||
+        setgid(pw->pw_gid) != 0 || setuid(pw->pw_uid) != 0)
+        return fail(a, "run_as_user: cannot change to it");
+    return true;
+}
+
+static void stop_nothing(struct app *a) {
+    (void)a;
+}
+
+static const struct part {
+    const char *name;
+    bool (*start)(struct app *a);
+    void (*stop)(struct app *a);
+} parts[] = {
+    {"eal", start_eal, stop_eal},
+    {"mbufs", start_mbufs, stop_mbufs},
+    {"ports", start_ports, stop_ports},
+    {"region", start_region, stop_region},
+    {"workers", start_workers, stop_workers},
+    {"confinement", start_confinement, stop_nothing},
+};
+enum { PARTS = sizeof(parts) / sizeof(parts[0]) };
+
+static size_t start_parts(struct app *a) {
+    for (size_t i = 0; i < PARTS; i++)
+        if (!parts[i].start(a))
+            return i;
+    return PARTS;
+}
+
+static void publish_port(struct tgw_port_stats *out, struct port *p) {
+    struct port_stats s = {0};
+    struct port_link link = {0};
+    p->ops->stats(p, &s);
+    p->ops->link(p, &link);
+    uint64_t was_up = atomic_exchange(&out->link_up, link.up);
+    if (was_up != link.up)
+        log_line(link.up ? LOG_INFO : LOG_WARN, link.up ? "link_up" : "link_down", "port %s",
+                 p->name);
+    atomic_store(&out->link_mbps, link.mbps);
+    atomic_store(&out->rx_packets, s.rx_packets);
+    atomic_store(&out->tx_packets, s.tx_packets);
+    atomic_store(&out->rx_bytes, s.rx_bytes);
+    atomic_store(&out->tx_bytes, s.tx_bytes);
+    atomic_store(&out->rx_missed, s.rx_missed);
+    atomic_store(&out->rx_errors, s.rx_errors);
+    atomic_store(&out->tx_errors, s.tx_errors);
+    atomic_store(&out->rx_nombuf, s.rx_nombuf);
+}
+
+static void publish_stats(struct app *a) {
+    struct tgw_shm *shm = a->region.shm;
+    for (uint32_t i = 0; i < a->config.port_count; i++)
+        publish_port(&shm->port[i], a->port[i]);
+    atomic_store(&shm->mbufs_free, rte_mempool_avail_count(a->mbufs));
+    atomic_store(&shm->mbufs_total, a->mbufs->size);
+}
+
+/* Tell the workers whether a control process is there: its beat is fresh. */
+static void watch_control(struct app *a, uint64_t now_ns) {
+    struct tgw_shm *shm = a->region.shm;
+    uint64_t beat_ns = atomic_load(&shm->control_beat_ns);
+    uint64_t epoch = atomic_load(&shm->control_epoch);
+    bool fresh = beat_ns <= now_ns + 1000000000u &&
+                 now_ns < beat_ns + TGW_HEARTBEAT_LOST_MS * UINT64_C(1000000);
+    uint64_t seen = epoch && fresh ? epoch : 0;
+    if (seen != a->epoch) {
+        a->epoch = seen;
+        log_line(seen ? LOG_INFO : LOG_WARN, seen ? "control_attached" : "control_lost",
+                 seen ? "control process attached" : "no beat: new sessions are refused");
+    }
+    for (uint32_t i = 0; i < a->cores; i++)
+        atomic_store_explicit(&a->signals[i].control_epoch, seen, memory_order_relaxed);
+}
+
+static uint32_t sessions_left(const struct app *a) {
+    uint32_t left = 0;
+    for (uint32_t i = 0; i < a->cores; i++)
+        left += atomic_load(&a->signals[i].sessions_left);
+    return left;
+}
+
+static bool all_drained(const struct app *a) {
+    for (uint32_t i = 0; i < a->cores; i++)
+        if (!atomic_load(&a->signals[i].drained))
+            return false;
+    return true;
+}
+
+static void begin_drain(struct app *a, uint64_t now_ms) {
+    uint32_t timeout_ms = (uint32_t)a->config.drain_timeout_seconds * 1000;
+    atomic_fetch_add(&a->region.shm->dataplane_term, 1);
+    if (a->drain_end_ms)
+        return; /* a second SIGTERM does not shorten it */
+    a->drain_end_ms = now_ms + timeout_ms + TGW_DRAIN_SPREAD_MS + DRAIN_GRACE_MS;
+    for (uint32_t i = 0; i < a->cores; i++)
+        atomic_store(&a->signals[i].drain_deadline_ms, timeout_ms ? timeout_ms : 1);
+    log_line(LOG_INFO, "drain_started", "SIGTERM: %u sessions, %u ms", sessions_left(a),
+             timeout_ms);
+}
+
+/* True when the process may go. */
+static bool drain_over(const struct app *a, uint64_t now_ms) {
+    if (atomic_load(&a->region.shm->control_drained))
+        return true;
+    return a->drain_end_ms && (all_drained(a) || now_ms >= a->drain_end_ms);
+}
+
+static void main_loop(struct app *a, const sigset_t *signals) {
+    const struct timespec pulse = {0, PULSE_MS * 1000000};
+    for (uint64_t n = 0;; n++) {
+        int signal = sigtimedwait(signals, NULL, &pulse);
+        uint64_t now_ns = monotonic_ns();
+        atomic_store(&a->region.shm->dataplane_beat_ns, now_ns);
+        watch_control(a, now_ns);
+        if (n % STATS_EVERY_PULSES == 0)
+            publish_stats(a);
+        if (signal == SIGINT)
+            return;
+        if (signal == SIGTERM)
+            begin_drain(a, now_ns / 1000000);
+        if (drain_over(a, now_ns / 1000000))
+            return;
+    }
+}
+
+static int usage(FILE *to, int status) {
+    fputs("usage: tgw-dataplane --config FILE\n"
+          "       tgw-dataplane --version\n",
+          to);
+    return status;
+}
+
+static int run(struct app *a, const sigset_t *signals) {
+    size_t started = start_parts(a);
+    if (started == PARTS) {
+        log_line(LOG_INFO, "dataplane_started", "%u core(s), %u port(s), %lu sessions at most",
+                 a->cores, a->config.port_count, a->config.sessions_max);
+        main_loop(a, signals);
+        log_line(LOG_INFO, "dataplane_stopping", "%u sessions left", sessions_left(a));
+    } else {
+        fprintf(stderr, "tgw-dataplane: %s\n", a->err);
+    }
+    for (size_t i = started; i-- > 0;)
+        parts[i].stop(a);
+    return started == PARTS ? 0 : EXIT_USAGE;
+}
+
+int main(int argc, char **argv, char **envp) {
+    static struct app app;
+    sigset_t signals;
+    if (argc == 2 && strcmp(argv[1], "--version") == 0)
+        return printf("tgw-dataplane %s (%s)\n", TGW_VERSION, TGW_REVISION) < 0;
+    if (argc == 2 && strcmp(argv[1], "--help") == 0)
+        return usage(stdout, 0);
+    if (argc != 3 || strcmp(argv[1], "--config") != 0)
+        return usage(stderr, EXIT_USAGE);
+    if (!config_load(&app.config, argv[2], envp, app.err, sizeof(app.err))) {
+        fprintf(stderr, "tgw-dataplane: %s\n", app.err);
+        return EXIT_USAGE;
+    }
+    /* Before EAL makes threads, so that they inherit the mask. */
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    sigprocmask(SIG_BLOCK, &signals, NULL);
+    return run(&app, &signals);
+}

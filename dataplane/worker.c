@@ -1,0 +1,246 @@
+#include "worker.h"
+#include <openssl/rand.h>
+#include <rte_cycles.h>
+#include <rte_mbuf.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+    BURST = 32,
+    COMMANDS_A_TURN = 64,
+    IDLE_TURNS_BEFORE_SLEEP = 512,
+    SLEEP_US_MIN = 20,
+    SLEEP_US_MAX = 250,
+    NET_TICK_NS = 10000000,
+};
+
+struct worker {
+    struct worker_config config;
+    struct net *net;
+    struct tcp_stack *tcp;
+    struct session_table *sessions;
+    struct tgw_ring_end cmd, event;
+    uint64_t tsc_base, ns_base, ns_a_tsc_q32; /* ns = base + tsc * q32 / 2^32 */
+    uint64_t now_ns, net_tick_ns;
+    uint64_t control_epoch;
+    uint64_t stage_tsc;
+    uint32_t idle_turns, drain_deadline_ms;
+};
+
+static uint64_t clock_ns(const struct worker *w) {
+    unsigned __int128 tsc = rte_get_timer_cycles() - w->tsc_base;
+    return w->ns_base + (uint64_t)(tsc * w->ns_a_tsc_q32 >> 32);
+}
+
+static void clock_init(struct worker *w) {
+    struct timespec ts;
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    w->ns_base = (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+    w->tsc_base = rte_get_timer_cycles();
+    w->ns_a_tsc_q32 = (uint64_t)(((unsigned __int128)1000000000u << 32) / rte_get_timer_hz());
+    w->stage_tsc = w->tsc_base;
+    w->now_ns = w->ns_base;
+}
+
+/* Charge what passed since the last call to `stage`. */
+static void charge(struct worker *w, enum tgw_stage stage) {
+    uint64_t tsc = rte_get_timer_cycles();
+    _Atomic uint64_t *at = &w->config.counters->cycles[stage];
+    atomic_store_explicit(at, atomic_load_explicit(at, memory_order_relaxed) + tsc - w->stage_tsc,
+                          memory_order_relaxed);
+    w->stage_tsc = tsc;
+}
+
+static struct stream env_dial(void *ctx, const struct tgw_endpoint *agent,
+                              const struct stream_handler *handler, void *user) {
+    struct worker *w = ctx;
+    return tcp_connect(w->tcp, w->now_ns, agent, handler, user, NULL, NULL);
+}
+
+static void env_set_owner(void *ctx, struct stream s, const struct stream_handler *handler,
+                          void *user) {
+    (void)ctx;
+    tcp_set_owner(s, handler, user);
+}
+
+static bool env_emit(void *ctx, const struct tgw_msg *event) {
+    struct worker *w = ctx;
+    bool sent = tgw_ring_push(&w->event, event);
+    tgw_count(w->config.counters, sent ? TGW_C_events_sent : TGW_C_events_lost, 1);
+    if (!sent)
+        tgw_count_reason(w->config.counters, TGW_R_event_ring_full);
+    return sent;
+}
+
+static void env_random(void *ctx, void *out, size_t bytes) {
+    (void)ctx;
+    if (RAND_bytes(out, (int)bytes) != 1)
+        abort(); /* without randomness no key or id is safe */
+}
+
+static void *on_accepted(void *ctx, struct stream s, const struct tgw_endpoint *local,
+                         const struct tgw_endpoint *remote) {
+    struct worker *w = ctx;
+    (void)local;
+    return session_accept(w->sessions, s, remote);
+}
+
+static bool create_parts(struct worker *w) {
+    static const struct net_ops net_up = {tcp_input, tcp_icmp_error};
+    const struct worker_config *c = &w->config;
+    const struct session_env env = {env_dial, env_set_owner, env_emit, env_random, w};
+    /* net calls up into tcp, which is created after it: the pointer is filled in by
+     * net_bind below. */
+    w->net = net_create(&c->net, &net_up, NULL, w->now_ns);
+    if (!w->net)
+        return false;
+    w->tcp = tcp_create(&c->tcp, w->net, w->now_ns);
+    if (!w->tcp)
+        return false;
+    net_bind(w->net, w->tcp);
+    w->sessions = session_table_create(&c->session, &env, w->now_ns);
+    return w->sessions != NULL;
+}
+
+struct worker *worker_create(const struct worker_config *c, char *err, size_t err_bytes) {
+    struct worker *w = calloc(1, sizeof(*w));
+    if (w) {
+        w->config = *c;
+        clock_init(w);
+        tgw_ring_consumer(&w->cmd, c->cmd_ring, TGW_CMD_SLOTS, TGW_CMD_SLOT_BYTES);
+        tgw_ring_producer(&w->event, c->event_ring, TGW_EVENT_SLOTS, TGW_EVENT_SLOT_BYTES);
+    }
+    if (!w || !create_parts(w)) {
+        snprintf(err, err_bytes, "sessions_max: not enough memory for core %u", c->core);
+        worker_destroy(w);
+        return NULL;
+    }
+    const struct tcp_listener listener = {on_accepted, w, &session_client_handler};
+    if (!tcp_listen(w->tcp, c->public_port, &listener)) {
+        snprintf(err, err_bytes, "public_port: cannot listen on %u", c->public_port);
+        worker_destroy(w);
+        return NULL;
+    }
+    session_control(w->sessions, false, 0);
+    return w;
+}
+
+void worker_destroy(struct worker *w) {
+    if (!w)
+        return;
+    if (w->sessions)
+        session_table_destroy(w->sessions);
+    if (w->tcp)
+        tcp_destroy(w->tcp);
+    if (w->net)
+        net_destroy(w->net);
+    free(w);
+}
+
+static uint32_t receive(struct worker *w) {
+    struct rte_mbuf *burst[BURST];
+    uint32_t total = 0;
+    for (uint8_t i = 0; i < w->config.net.iface_count; i++) {
+        const struct net_iface_config *iface = &w->config.net.iface[i];
+        uint16_t n = port_rx(iface->port, iface->queue, burst, BURST);
+        charge(w, n ? TGW_STAGE_rx : TGW_STAGE_idle);
+        if (n) {
+            net_input(w->net, w->now_ns, i, burst, n);
+            charge(w, TGW_STAGE_stack);
+        }
+        total += n;
+    }
+    return total;
+}
+
+/* A drain that the main thread orders (SIGTERM) needs no control process. */
+static void obey_drain(struct worker *w) {
+    uint32_t deadline_ms =
+        atomic_load_explicit(&w->config.signals->drain_deadline_ms, memory_order_relaxed);
+    if (deadline_ms == w->drain_deadline_ms)
+        return;
+    w->drain_deadline_ms = deadline_ms;
+    union tgw_cmd cmd = {.policy = {.msg = {.type = TGW_CMD_POLICY, .len = sizeof(cmd.policy)},
+                                    .draining = deadline_ms != 0,
+                                    .sessions_max = w->config.session.sessions_max,
+                                    .drain_deadline_ms = deadline_ms,
+                                    .admit_percent = 100}};
+    session_command(w->sessions, &cmd);
+}
+
+static uint32_t commands(struct worker *w) {
+    union tgw_cmd cmd;
+    uint32_t taken = 0;
+    uint64_t epoch = atomic_load_explicit(&w->config.signals->control_epoch, memory_order_relaxed);
+    if (epoch != w->control_epoch) {
+        w->control_epoch = epoch;
+        session_control(w->sessions, epoch != 0, epoch);
+    }
+    obey_drain(w);
+    while (taken < COMMANDS_A_TURN && tgw_ring_pop(&w->cmd, &cmd)) {
+        session_command(w->sessions, &cmd);
+        taken++;
+    }
+    tgw_count(w->config.counters, TGW_C_commands, taken);
+    return taken;
+}
+
+static void publish(struct worker *w) {
+    struct tcp_usage tcp;
+    struct session_usage sessions;
+    tcp_usage(w->tcp, &tcp);
+    session_usage(w->sessions, &sessions);
+    tgw_gauge(w->config.counters, TGW_C_small_blocks_used, tcp.small_blocks);
+    tgw_gauge(w->config.counters, TGW_C_large_blocks_used, tcp.large_blocks);
+    atomic_store_explicit(&w->config.signals->sessions_left, sessions.live + sessions.pending,
+                          memory_order_relaxed);
+    atomic_store_explicit(&w->config.signals->drained, sessions.drained, memory_order_relaxed);
+}
+
+static void timers(struct worker *w) {
+    tcp_advance(w->tcp, w->now_ns);
+    session_advance(w->sessions, w->now_ns);
+    if (w->now_ns - w->net_tick_ns >= NET_TICK_NS) {
+        w->net_tick_ns = w->now_ns;
+        net_tick(w->net, w->now_ns);
+        publish(w);
+    }
+}
+
+/* The loop of a core. Returns how much there was to do. */
+static uint32_t turn(struct worker *w) {
+    w->now_ns = clock_ns(w);
+    tcp_begin(w->tcp, w->now_ns);
+    session_begin(w->sessions, w->now_ns);
+    uint32_t work = receive(w);
+    work += commands(w);
+    charge(w, TGW_STAGE_rings);
+    timers(w);
+    charge(w, TGW_STAGE_timers);
+    tcp_flush(w->tcp);
+    net_flush(w->net);
+    charge(w, TGW_STAGE_tx);
+    tgw_count(w->config.counters, TGW_C_loops, 1);
+    return work;
+}
+
+static void rest(struct worker *w, uint32_t work) {
+    if (work) {
+        w->idle_turns = 0;
+        return;
+    }
+    if (w->config.spin || ++w->idle_turns < IDLE_TURNS_BEFORE_SLEEP) {
+        rte_pause();
+        return;
+    }
+    uint32_t us = SLEEP_US_MIN + (w->idle_turns - IDLE_TURNS_BEFORE_SLEEP);
+    usleep(us < SLEEP_US_MAX ? us : SLEEP_US_MAX);
+    charge(w, TGW_STAGE_idle);
+}
+
+void worker_run(struct worker *w) {
+    while (!atomic_load_explicit(&w->config.signals->stop, memory_order_relaxed))
+        rest(w, turn(w));
+}

@@ -1,0 +1,38 @@
+/* One core: its ports' queues, its stack, its sessions, its rings. */
+#ifndef TGW_DATAPLANE_WORKER_H
+#define TGW_DATAPLANE_WORKER_H
+
+#include "contract/shm.h"
+#include "session/session.h"
+#include "tcp/tcp.h"
+
+struct worker;
+
+/* What the main thread tells its workers and hears from them. One writer a field. */
+struct worker_signals {
+    _Alignas(64) _Atomic uint64_t control_epoch; /* 0: control process away */
+    _Atomic uint32_t drain_deadline_ms;          /* not 0: drain, control or no control */
+    _Atomic bool stop;
+    _Alignas(64) _Atomic uint32_t sessions_left; /* written by the worker */
+    _Atomic bool drained;
+};
+
+struct worker_config {
+    uint32_t core;
+    struct net_config net;
+    struct tcp_config tcp;
+    struct session_config session;
+    uint16_t public_port;
+    bool spin; /* never sleep */
+    struct tgw_counters *counters;
+    struct tgw_ring *cmd_ring, *event_ring;
+    struct worker_signals *signals;
+};
+
+/* NULL with one line in err. */
+struct worker *worker_create(const struct worker_config *c, char *err, size_t err_bytes);
+/* Runs until signals->stop. */
+void worker_run(struct worker *w);
+void worker_destroy(struct worker *w);
+
+#endif

@@ -1,0 +1,109 @@
+#!/bin/sh
+# Sets everything up and runs every test; ends with "N passed, N failed".
+#   sh tests/run.sh [--quick]     --quick: the part under two minutes
+# Every test program prints TAP; a program that dies or stops short counts as a failure.
+set -u
+cd "$(dirname "$0")/.." || exit 1
+
+quick=no
+case "${1:-}" in
+"") ;;
+--quick) quick=yes ;;
+*)
+    echo "usage: sh tests/run.sh [--quick]" >&2
+    exit 2
+    ;;
+esac
+
+passed=0
+failed=0
+began=$(date +%s)
+logs=$(mktemp -d)
+trap 'rm -rf "$logs"' EXIT
+
+say() {
+    echo "== $(($(date +%s) - began)) s: $*"
+}
+
+# tap NAME SECONDS COMMAND...: run a TAP program and count its lines.
+tap() {
+    name=$1
+    limit=$2
+    shift 2
+    out=$logs/$(echo "$name" | tr '/ ' '__')
+    timeout "$limit" "$@" >"$out" 2>&1
+    status=$?
+    ok=$(grep -c '^ok ' "$out")
+    bad=$(grep -c '^not ok ' "$out")
+    plan=$(sed -n 's/^1\.\.\([0-9][0-9]*\).*/\1/p' "$out" | tail -1)
+    if [ "$((ok + bad))" != "${plan:-none}" ] || { [ $status != 0 ] && [ "$bad" = 0 ]; }; then
+        bad=$((bad + 1))
+        echo "$name: ended with status $status after $ok good cases of ${plan:-no plan}"
+    fi
+    passed=$((passed + ok))
+    failed=$((failed + bad))
+    if [ "$bad" != 0 ]; then
+        grep -A 5 '^not ok ' "$out" | head -60
+        tail -20 "$out"
+    fi
+    echo "$name: $ok passed, $bad failed"
+}
+
+# check NAME SECONDS COMMAND...: one case, good when the command succeeds.
+check() {
+    name=$1
+    limit=$2
+    shift 2
+    if timeout "$limit" "$@" >"$logs/check" 2>&1; then
+        passed=$((passed + 1))
+        echo "$name: ok"
+    else
+        failed=$((failed + 1))
+        echo "$name: failed"
+        tail -40 "$logs/check"
+    fi
+}
+
+unit() { # DIR LABEL
+    for program in "$1"/tests/test-*; do
+        [ -f "$program" ] && [ -x "$program" ] || continue
+        tap "$2 ${program##*/test-}" 300 "$program"
+    done
+}
+
+finish() {
+    say "done"
+    echo "$passed passed, $failed failed"
+    [ "$failed" = 0 ]
+    exit
+}
+
+say "packages"
+if ! sh platform/lab/deps.sh test; then
+    failed=1
+    finish
+fi
+
+say "build with gcc"
+check "build gcc" 900 sh tests/lib/build.sh build gcc
+[ "$failed" = 0 ] || finish
+say "unit tests"
+unit build gcc
+
+if [ "$quick" = no ]; then
+    say "build with clang, AddressSanitizer and UndefinedBehaviorSanitizer"
+    check "build clang" 900 sh tests/lib/build.sh build-asan clang \
+        -Db_sanitize=address,undefined -Db_lundef=false
+    export ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
+    unit build-asan asan
+    check "format" 60 sh tests/lib/format.sh
+fi
+
+for script in tests/e2e/*_test.py; do
+    [ -f "$script" ] || continue
+    name=${script##*/}
+    say "end to end: $name"
+    tap "e2e ${name%_test.py}" 900 python3 "$script" $([ $quick = no ] || echo --quick)
+done
+
+finish
