@@ -1,9 +1,14 @@
 #include "net/addr.h"
 #include <arpa/inet.h>
+#include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 
+enum { ADDR_BITS = 128, V4_MAPPED_BITS = 96, ADDR_TEXT_BYTES = 46 };
+
 struct ip_addr ip_addr_from4(const uint8_t b[4]) {
-    struct ip_addr a = {{[10] = 0xff, [11] = 0xff}};
+    struct ip_addr a = {{0}};
+    a.b[10] = a.b[11] = 0xff;
     memcpy(a.b + 12, b, 4);
     return a;
 }
@@ -17,45 +22,54 @@ bool ip_addr_parse(const char *text, struct ip_addr *out) {
     return inet_pton(AF_INET6, text, out->b) == 1;
 }
 
-static bool bit_is_set(const struct ip_addr *a, unsigned bit) {
-    return a->b[bit / 8] >> (7 - bit % 8) & 1;
-}
-
-bool ip_prefix_parse(const char *text, bool host_bits, struct ip_prefix *out) {
-    char addr[64];
-    const char *slash = strchr(text, '/');
-    size_t len = slash ? (size_t)(slash - text) : strlen(text);
-    if (len >= sizeof(addr))
-        return false;
-    memcpy(addr, text, len);
-    addr[len] = 0;
-    if (!ip_addr_parse(addr, &out->addr))
-        return false;
-    unsigned base = ip_addr_is4(&out->addr) ? 96 : 0;
-    unsigned long bits = 128 - base;
-    if (slash) {
-        char *end;
-        bits = strtoul(slash + 1, &end, 10);
-        if (slash[1] < '0' || slash[1] > '9' || *end || bits > 128 - base)
-            return false;
-    }
-    out->len = (uint8_t)(base + bits);
-    for (unsigned bit = out->len; !host_bits && bit < 128; bit++)
-        if (bit_is_set(&out->addr, bit))
+static bool host_bits_zero(const struct ip_prefix *p) {
+    for (unsigned bit = p->len; bit < ADDR_BITS; bit++)
+        if (p->addr.b[bit / 8] & (0x80u >> (bit % 8)))
             return false;
     return true;
 }
 
-bool ip_prefix_has(const struct ip_prefix *p, const struct ip_addr *a) {
-    unsigned whole = p->len / 8, rest = p->len % 8;
-    if (memcmp(p->addr.b, a->b, whole) != 0)
+/* Decimal, at most three digits, nothing around it. -1: not that. */
+static int parse_len(const char *text) {
+    size_t n = strlen(text);
+    if (n == 0 || n > 3 || strspn(text, "0123456789") != n)
+        return -1;
+    return atoi(text);
+}
+
+bool ip_prefix_parse(const char *text, bool host_bits, struct ip_prefix *out) {
+    char addr[ADDR_TEXT_BYTES];
+    const char *slash = strchr(text, '/');
+    size_t n = slash ? (size_t)(slash - text) : strlen(text);
+    if (n >= sizeof(addr))
         return false;
-    return rest == 0 || (p->addr.b[whole] ^ a->b[whole]) >> (8 - rest) == 0;
+    memcpy(addr, text, n);
+    addr[n] = '\0';
+    if (!ip_addr_parse(addr, &out->addr))
+        return false;
+    bool v4 = strchr(addr, ':') == NULL;
+    int max = v4 ? ADDR_BITS - V4_MAPPED_BITS : ADDR_BITS;
+    int len = slash ? parse_len(slash + 1) : max;
+    if (len < 0 || len > max)
+        return false;
+    out->len = (uint8_t)(v4 ? len + V4_MAPPED_BITS : len);
+    return host_bits || host_bits_zero(out);
+}
+
+bool ip_prefix_has(const struct ip_prefix *p, const struct ip_addr *a) {
+    assert(p->len <= ADDR_BITS);
+    unsigned bytes = p->len / 8u, bits = p->len % 8u;
+    if (memcmp(p->addr.b, a->b, bytes) != 0)
+        return false;
+    /* ::/0 holds mapped addresses too, but a route of one family is not for the other. */
+    if (ip_addr_is4(&p->addr) != ip_addr_is4(a))
+        return false;
+    return bits == 0 || ((p->addr.b[bytes] ^ a->b[bytes]) >> (8 - bits)) == 0;
 }
 
 char *ip_addr_text(const struct ip_addr *a, char out[46]) {
     bool v4 = ip_addr_is4(a);
-    if (!inet_ntop(v4 ? AF_INET : AF_INET6, v4 ? a->b + 12 : a->b, out, 46))
-        out[0] = 0;
+    if (!inet_ntop(v4 ? AF_INET : AF_INET6, v4 ? a->b + 12 : a->b, out, ADDR_TEXT_BYTES))
+        out[0] = '\0';
     return out;
 }

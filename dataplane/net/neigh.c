@@ -1,190 +1,217 @@
-/* ARP (RFC 826) and the neighbour cache. An entry is learnt from an answer we asked
- * for or from a request to us, is confirmed again while it is used, and holds a few
- * packets while it resolves. */
+/* Neighbour cache for ARP and NDP, after the states of RFC 4861 section 7.3.2. */
 #include "net_priv.h"
-#include <rte_arp.h>
+#include <stdlib.h>
 
-static const uint64_t REACHABLE_NS = UINT64_C(30000000000);
-static const uint64_t PROBE_NS = UINT64_C(1000000000);
+enum {
+    NEIGH_SETS = 256,
+    NEIGH_WAYS = 4,
+    NEIGH_ENTRIES = NEIGH_SETS * NEIGH_WAYS,
+    NEIGH_WAITING_MAX = 4,
+    NEIGH_PROBES_MAX = 3,
+    NEIGH_REACHABLE_S = 30,
+};
+_Static_assert((NEIGH_SETS & (NEIGH_SETS - 1)) == 0, "indexed by mask");
 
-static uint32_t slot_of(const struct net *n, const uint8_t ip[4]) {
-    uint32_t h;
-    memcpy(&h, ip, sizeof(h));
-    h = (h ^ (uint32_t)n->config.seed) * UINT32_C(0x9e3779b1);
-    return h >> 22;
+enum neigh_state {
+    NEIGH_FREE,
+    NEIGH_INCOMPLETE, /* asked for, packets wait */
+    NEIGH_REACHABLE,
+    NEIGH_STALE,  /* usable, to be verified at the next use */
+    NEIGH_PROBE,  /* usable, being verified */
+    NEIGH_FAILED, /* did not answer: not asked again before the deadline */
+};
+
+struct neigh {
+    struct ip_addr addr;
+    uint8_t iface;
+    uint8_t state;
+    uint8_t probes;
+    uint8_t waiting_count;
+    uint8_t mac[6];
+    uint64_t deadline_ns;  /* INCOMPLETE, PROBE: next probe; REACHABLE, FAILED: end of it */
+    uint64_t last_used_ns; /* 0: learned, never sent to */
+    struct rte_mbuf *waiting[NEIGH_WAITING_MAX];
+};
+
+struct neigh_table {
+    uint64_t next_timer_ns; /* no later than the earliest probe due */
+    struct neigh entry[NEIGH_ENTRIES];
+};
+
+struct neigh_table *neigh_create(void) {
+    struct neigh_table *t = calloc(1, sizeof(*t));
+    if (t)
+        t->next_timer_ns = UINT64_MAX;
+    return t;
 }
 
-static struct neigh *find(struct net *n, uint8_t iface, const uint8_t ip[4]) {
-    uint32_t start = slot_of(n, ip);
-    for (uint32_t i = 0; i < 8; i++) {
-        struct neigh *e = &n->neigh[(start + i) % NEIGH_SLOTS];
-        if (e->state != NEIGH_FREE && e->iface == iface && memcmp(e->ip, ip, 4) == 0)
-            return e;
-    }
+static void drop_waiting(struct net *n, struct neigh *e) {
+    for (uint8_t k = 0; k < e->waiting_count; k++)
+        net_drop(n, e->waiting[k], TGW_R_neigh_unresolved);
+    e->waiting_count = 0;
+}
+
+void neigh_destroy(struct neigh_table *t) {
+    if (!t)
+        return;
+    for (struct neigh *e = t->entry; e < t->entry + NEIGH_ENTRIES; e++)
+        rte_pktmbuf_free_bulk(e->waiting, e->waiting_count);
+    free(t);
+}
+
+static struct neigh *set_of(struct neigh_table *t, const struct ip_addr *a) {
+    uint64_t h[2];
+    memcpy(h, a->b, sizeof(h));
+    uint64_t mix = (h[0] ^ (h[1] * 0x9e3779b97f4a7c15u)) * 0xbf58476d1ce4e5b9u;
+    return t->entry + ((mix >> 32) & (NEIGH_SETS - 1)) * NEIGH_WAYS;
+}
+
+static struct neigh *neigh_find(struct neigh_table *t, uint8_t iface, const struct ip_addr *a) {
+    struct neigh *set = set_of(t, a);
+    for (int k = 0; k < NEIGH_WAYS; k++)
+        if (set[k].state != NEIGH_FREE && set[k].iface == iface && ip_addr_eq(&set[k].addr, a))
+            return &set[k];
     return NULL;
 }
 
-static void forget(struct net *n, struct neigh *e) {
-    for (uint8_t i = 0; i < e->waiting; i++) {
-        rte_pktmbuf_free(e->queue[i]);
-        net_drop(n, TGW_R_neigh_unresolved);
-    }
-    *e = (struct neigh){0};
-}
-
-/* A free slot in the run of 8, else the one whose deadline is nearest. */
-static struct neigh *make(struct net *n, uint8_t iface, const uint8_t ip[4]) {
-    uint32_t start = slot_of(n, ip);
-    struct neigh *victim = NULL;
-    for (uint32_t i = 0; i < 8; i++) {
-        struct neigh *e = &n->neigh[(start + i) % NEIGH_SLOTS];
-        if (e->state == NEIGH_FREE) {
-            victim = e;
-            break;
-        }
-        if (!victim || e->deadline_ns < victim->deadline_ns)
-            victim = e;
-    }
-    if (victim->state != NEIGH_FREE)
-        forget(n, victim);
-    *victim = (struct neigh){.iface = iface, .state = NEIGH_INCOMPLETE};
-    memcpy(victim->ip, ip, 4);
+/* The free way of the set, else the one whose last use lies furthest back: entries
+ * learned but never sent to go first, so that a sweep cannot push out live ones. */
+static struct neigh *neigh_make(struct net *n, uint8_t iface, const struct ip_addr *a) {
+    struct neigh *set = set_of(n->neigh, a), *victim = set;
+    for (int k = 0; k < NEIGH_WAYS && victim->state != NEIGH_FREE; k++)
+        if (set[k].state == NEIGH_FREE || set[k].last_used_ns < victim->last_used_ns)
+            victim = &set[k];
+    drop_waiting(n, victim);
+    *victim = (struct neigh){.addr = *a, .iface = iface, .state = NEIGH_STALE};
     return victim;
 }
 
-static void send_arp(struct net *n, uint8_t iface, uint16_t op, const struct rte_ether_addr *to,
-                     const uint8_t target[4], const uint8_t own[4]) {
-    struct rte_mbuf *m = net_tx_alloc(n);
-    if (!m)
-        return;
-    struct rte_arp_hdr *a = (struct rte_arp_hdr *)rte_pktmbuf_append(m, sizeof(*a));
-    *a = (struct rte_arp_hdr){.arp_hardware = rte_cpu_to_be_16(RTE_ARP_HRD_ETHER),
-                              .arp_protocol = rte_cpu_to_be_16(RTE_ETHER_TYPE_IPV4),
-                              .arp_hlen = RTE_ETHER_ADDR_LEN,
-                              .arp_plen = 4,
-                              .arp_opcode = rte_cpu_to_be_16(op)};
-    a->arp_data.arp_sha = n->iface[iface].mac;
-    memcpy(&a->arp_data.arp_sip, own, 4);
-    if (op == RTE_ARP_OP_REPLY)
-        a->arp_data.arp_tha = *to;
-    memcpy(&a->arp_data.arp_tip, target, 4);
-    tgw_count(n->counters, op == RTE_ARP_OP_REPLY ? TGW_C_arp_replies_out : TGW_C_arp_requests_out,
-              1);
-    net_send_ether(n, iface, m, to, RTE_ETHER_TYPE_ARP);
-}
-
-/* Our address on the interface that shares a prefix with `ip`, else its first. */
-static const uint8_t *own_for(const struct net *n, uint8_t iface, const uint8_t ip[4]) {
-    const struct net_iface_config *c = &n->iface[iface].config;
-    struct ip_addr a = ip_addr_from4(ip);
-    const uint8_t *first = NULL;
-    for (uint8_t i = 0; i < c->addr_count; i++) {
-        if (!ip_addr_is4(&c->addr[i].addr))
-            continue;
-        if (ip_prefix_has(&c->addr[i], &a))
-            return c->addr[i].addr.b + 12;
-        if (!first)
-            first = c->addr[i].addr.b + 12;
-    }
-    return first;
-}
-
-static void probe(struct net *n, struct neigh *e) {
-    static const struct rte_ether_addr all = {{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}};
-    const uint8_t *own = own_for(n, e->iface, e->ip);
+/* Ask, and be back in about a second; jittered so that cores do not ask in step. */
+static void solicit(struct net *n, struct neigh *e) {
+    struct iface *out = &n->iface[e->iface];
+    const uint8_t *mac = e->state == NEIGH_PROBE ? e->mac : NULL;
     e->probes++;
-    e->deadline_ns = n->now_ns + PROBE_NS;
-    if (own)
-        send_arp(n, e->iface, RTE_ARP_OP_REQUEST, e->state == NEIGH_PROBE ? &e->mac : &all, e->ip,
-                 own);
+    e->deadline_ns = n->now_ns + SECOND_NS + net_random(n) % (SECOND_NS / 16);
+    if (e->deadline_ns < n->neigh->next_timer_ns)
+        n->neigh->next_timer_ns = e->deadline_ns;
+    if (ip_addr_is4(&e->addr))
+        arp_request(n, out, &e->addr, mac);
+    else
+        ndp_solicit(n, out, &e->addr, mac);
 }
 
-static void confirm(struct net *n, struct neigh *e, const struct rte_ether_addr *mac) {
-    uint8_t waiting = e->waiting;
-    e->mac = *mac;
-    e->state = NEIGH_REACHABLE;
+static void start(struct net *n, struct neigh *e, enum neigh_state state) {
+    e->state = (uint8_t)state;
     e->probes = 0;
-    e->used = false;
-    e->waiting = 0;
-    e->deadline_ns = n->now_ns + REACHABLE_NS;
-    for (uint8_t i = 0; i < waiting; i++)
-        net_send_ether(n, e->iface, e->queue[i], &e->mac, RTE_ETHER_TYPE_IPV4);
+    solicit(n, e);
 }
 
-void arp_input(struct net *n, uint8_t iface, struct rte_mbuf *m, uint32_t at) {
-    const struct rte_arp_hdr *a = rte_pktmbuf_mtod_offset(m, const struct rte_arp_hdr *, at);
-    if (m->data_len < at + sizeof(*a) || a->arp_hardware != rte_cpu_to_be_16(RTE_ARP_HRD_ETHER) ||
-        a->arp_protocol != rte_cpu_to_be_16(RTE_ETHER_TYPE_IPV4) ||
-        a->arp_hlen != RTE_ETHER_ADDR_LEN || a->arp_plen != 4 ||
-        rte_is_multicast_ether_addr(&a->arp_data.arp_sha)) {
-        net_drop(n, TGW_R_arp_malformed);
-        return;
+static void wait_for(struct net *n, struct neigh *e, struct rte_mbuf *m) {
+    if (e->waiting_count == NEIGH_WAITING_MAX) {
+        /* RFC 1122 section 2.3.2.2: the latest packets are the ones worth keeping. */
+        net_drop(n, e->waiting[0], TGW_R_neigh_unresolved);
+        e->waiting_count--;
+        memmove(e->waiting, e->waiting + 1, e->waiting_count * sizeof(e->waiting[0]));
     }
-    uint8_t sender[4], target[4], hop[4];
-    memcpy(sender, &a->arp_data.arp_sip, 4);
-    memcpy(target, &a->arp_data.arp_tip, 4);
-    struct rte_ether_addr mac = a->arp_data.arp_sha;
-    if (!net_own4(n, target) || net_own4(n, sender)) {
-        net_drop(n, TGW_R_arp_not_ours);
-        return;
-    }
-    bool request = a->arp_opcode == rte_cpu_to_be_16(RTE_ARP_OP_REQUEST);
-    struct neigh *e = find(n, iface, sender);
-    /* Learn only who is on this link: a stranger must not become our gateway. */
-    if (!e && request && ip4_next_hop(n, iface, sender, hop) && memcmp(hop, sender, 4) == 0)
-        e = make(n, iface, sender);
-    if (e)
-        confirm(n, e, &mac);
-    if (request)
-        send_arp(n, iface, RTE_ARP_OP_REPLY, &mac, sender, target);
+    e->waiting[e->waiting_count++] = m;
 }
 
-void neigh_output(struct net *n, uint8_t iface, const uint8_t next_hop[4], struct rte_mbuf *m) {
-    struct neigh *e = find(n, iface, next_hop);
-    if (e && e->state != NEIGH_INCOMPLETE) {
-        e->used = true;
-        net_send_ether(n, iface, m, &e->mac, RTE_ETHER_TYPE_IPV4);
+static void send_to(struct net *n, const struct neigh *e, struct rte_mbuf *m) {
+    uint16_t type = ip_addr_is4(&e->addr) ? RTE_ETHER_TYPE_IPV4 : RTE_ETHER_TYPE_IPV6;
+    eth_send(n, &n->iface[e->iface], m, e->mac, type);
+}
+
+void neigh_output(struct net *n, struct iface *out, const struct ip_addr *hop, struct rte_mbuf *m) {
+    struct neigh *e = neigh_find(n->neigh, out->index, hop);
+    bool fresh = e == NULL;
+    if (fresh)
+        e = neigh_make(n, out->index, hop);
+    e->last_used_ns = n->now_ns;
+    if (fresh || (e->state == NEIGH_FAILED && n->now_ns >= e->deadline_ns))
+        start(n, e, NEIGH_INCOMPLETE);
+    else if (e->state == NEIGH_STALE ||
+             (e->state == NEIGH_REACHABLE && n->now_ns >= e->deadline_ns))
+        start(n, e, NEIGH_PROBE);
+    if (e->state == NEIGH_INCOMPLETE)
+        wait_for(n, e, m);
+    else if (e->state == NEIGH_FAILED)
+        net_drop(n, m, TGW_R_neigh_unresolved);
+    else
+        send_to(n, e, m);
+}
+
+static void resolved(struct net *n, struct neigh *e, const uint8_t *mac, enum neigh_state state) {
+    memcpy(e->mac, mac, 6);
+    e->state = (uint8_t)state;
+    e->probes = 0;
+    e->deadline_ns = n->now_ns + NEIGH_REACHABLE_S * SECOND_NS;
+    uint8_t count = e->waiting_count;
+    e->waiting_count = 0;
+    for (uint8_t k = 0; k < count; k++)
+        send_to(n, e, e->waiting[k]);
+}
+
+void neigh_learn(struct net *n, struct iface *in, const struct ip_addr *addr, const uint8_t *mac) {
+    if (!iface_on_link(in, addr))
         return;
-    }
-    if (!e) {
-        e = make(n, iface, next_hop);
-        probe(n, e);
-    }
-    if (e->waiting < NEIGH_WAITING_MAX) {
-        e->queue[e->waiting++] = m;
+    struct neigh *e = neigh_find(n->neigh, in->index, addr);
+    if (!e)
+        e = neigh_make(n, in->index, addr);
+    /* That they hear us is not shown yet, so STALE (RFC 4861 section 7.2.3), but
+     * what is known reachable at that very MAC stays so. */
+    bool same = memcmp(e->mac, mac, 6) == 0;
+    if (same && (e->state == NEIGH_REACHABLE || e->state == NEIGH_PROBE))
         return;
+    resolved(n, e, mac, NEIGH_STALE);
+}
+
+/* RFC 4861 section 7.2.5, and the same for ARP. */
+void neigh_answer(struct net *n, struct iface *in, const struct ip_addr *addr, const uint8_t *mac,
+                  bool solicited, bool override) {
+    struct neigh *e = neigh_find(n->neigh, in->index, addr);
+    if (!e || e->state == NEIGH_FAILED)
+        return;
+    bool asked = e->state == NEIGH_INCOMPLETE || e->state == NEIGH_PROBE;
+    if (e->state == NEIGH_INCOMPLETE) {
+        resolved(n, e, mac, solicited ? NEIGH_REACHABLE : NEIGH_STALE);
+    } else if (memcmp(e->mac, mac, 6) == 0 || (override && asked && solicited)) {
+        if (solicited && asked)
+            resolved(n, e, mac, NEIGH_REACHABLE);
+    } else if (e->state == NEIGH_REACHABLE) {
+        /* Somebody claims the address unasked: verify with the MAC we know; a moved
+         * peer does not answer there and is asked for afresh. */
+        e->state = NEIGH_STALE;
     }
-    net_drop(n, TGW_R_neigh_unresolved);
-    rte_pktmbuf_free(m);
+}
+
+static void probe_due(struct net *n, struct neigh *e) {
+    if (e->probes < NEIGH_PROBES_MAX) {
+        solicit(n, e);
+    } else if (e->state == NEIGH_PROBE) {
+        start(n, e, NEIGH_INCOMPLETE); /* moved or gone: ask everybody before giving up */
+    } else {
+        e->state = NEIGH_FAILED;
+        e->deadline_ns = n->now_ns + SECOND_NS;
+        drop_waiting(n, e);
+    }
 }
 
 void neigh_tick(struct net *n) {
-    for (uint32_t i = 0; i < NEIGH_SLOTS; i++) {
-        struct neigh *e = &n->neigh[i];
-        if (e->state == NEIGH_FREE || n->now_ns < e->deadline_ns)
+    struct neigh_table *t = n->neigh;
+    if (n->now_ns < t->next_timer_ns)
+        return;
+    uint64_t next = UINT64_MAX;
+    for (struct neigh *e = t->entry; e < t->entry + NEIGH_ENTRIES; e++) {
+        if (e->state != NEIGH_INCOMPLETE && e->state != NEIGH_PROBE)
             continue;
-        if (e->probes >= NEIGH_PROBES_MAX || (e->state == NEIGH_REACHABLE && !e->used)) {
-            forget(n, e);
-            continue;
-        }
-        if (e->state == NEIGH_REACHABLE)
-            e->state = NEIGH_PROBE;
-        probe(n, e);
+        if (n->now_ns >= e->deadline_ns)
+            probe_due(n, e);
+        if (e->state != NEIGH_FAILED && e->deadline_ns < next)
+            next = e->deadline_ns;
     }
+    t->next_timer_ns = next;
 }
 
-/* Gratuitous ARP (RFC 5227 section 3): a switch or peer with an old entry learns ours. */
-void neigh_announce(struct net *n, uint8_t iface) {
-    static const struct rte_ether_addr all = {{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}};
-    const struct net_iface_config *c = &n->iface[iface].config;
-    for (uint8_t i = 0; i < c->addr_count; i++)
-        if (ip_addr_is4(&c->addr[i].addr))
-            send_arp(n, iface, RTE_ARP_OP_REQUEST, &all, c->addr[i].addr.b + 12,
-                     c->addr[i].addr.b + 12);
-}
-
-void neigh_clear(struct net *n) {
-    for (uint32_t i = 0; i < NEIGH_SLOTS; i++)
-        if (n->neigh[i].state != NEIGH_FREE)
-            forget(n, &n->neigh[i]);
+uint64_t neigh_next_timer(const struct neigh_table *t) {
+    return t->next_timer_ns;
 }

@@ -1,83 +1,161 @@
-/* Private to net/. */
+/* What the files of this room share. Nobody outside includes it. */
 #ifndef TGW_NET_PRIV_H
 #define TGW_NET_PRIV_H
 
 #include "net/net.h"
+#include <assert.h>
 #include <rte_byteorder.h>
 #include <rte_ether.h>
 #include <rte_ip.h>
-#include <rte_mbuf.h>
-#include <rte_tcp.h>
 
 enum {
-    NET_TX_BURST = 64,
-    NEIGH_SLOTS = 1024, /* power of two */
-    NEIGH_WAITING_MAX = 4,
-    NEIGH_PROBES_MAX = 3,
+    IFACE_ADDRS_MAX = TGW_PORT_ADDRS_MAX + 1, /* the link-local one besides */
+    IFACE_NONE = 0xff,
+    TX_BURST_MAX = 64,
+    PROTO_ICMP4 = 1,
+    PROTO_TCP = 6,
+    PROTO_ICMP6 = 58,
+    HOP_LIMIT = 64,
+    NDP_HOP_LIMIT = 255, /* RFC 4861 section 7.1: proves that no router passed it on */
+    ICMP_REPLIES_PER_S = 10000,
+    ICMP_REPLIES_BURST = 1000,
 };
-
-enum neigh_state { NEIGH_FREE, NEIGH_INCOMPLETE, NEIGH_REACHABLE, NEIGH_PROBE };
-
-/* One next hop (RFC 826). */
-struct neigh {
-    uint8_t ip[4];
-    struct rte_ether_addr mac;
-    uint8_t state; /* enum neigh_state */
-    uint8_t iface;
-    uint8_t probes;
-    uint8_t waiting;
-    bool used; /* since it was last confirmed */
-    uint64_t deadline_ns;
-    struct rte_mbuf *queue[NEIGH_WAITING_MAX]; /* whole IP packets */
-};
+static const uint64_t SECOND_NS = 1000000000;
 
 struct iface {
-    struct net_iface_config config;
-    struct rte_ether_addr mac;
-    struct rte_mbuf *tx[NET_TX_BURST];
+    struct port *port;
+    uint16_t queue;
+    uint8_t index;
+    uint8_t addr_count;
+    struct ip_prefix addr[IFACE_ADDRS_MAX];
+    bool has_gateway4, has_gateway6;
+    struct ip_addr gateway4, gateway6;
     uint16_t tx_count;
+    struct rte_mbuf *tx[TX_BURST_MAX];
 };
 
+struct neigh_table;
+
 struct net {
-    struct net_config config;
+    uint64_t now_ns; /* of the call under way */
     struct net_ops up;
     void *up_ctx;
     struct tgw_counters *counters;
-    uint64_t now_ns;
-    uint64_t echo_tokens, echo_refill_ns; /* ICMP rate limit */
-    uint16_t ip_id;
+    struct rte_mempool *pool;
+    struct neigh_table *neigh;
+    uint64_t random; /* splitmix64 state */
+    uint64_t icmp_tokens_ns, icmp_filled_ns;
+    uint8_t iface_count;
     struct iface iface[TGW_PORTS_MAX];
-    struct neigh neigh[NEIGH_SLOTS];
 };
 
-static inline void net_drop(struct net *n, enum tgw_reason r) {
-    tgw_count_reason(n->counters, r);
+/* One received packet on its way up. A room that keeps the mbuf sets `m` to NULL. */
+struct rx {
+    struct iface *in;
+    struct rte_mbuf *m;
+    uint8_t src_mac[6];
+    bool unicast; /* the frame was for our MAC */
+    uint8_t ecn;
+    uint8_t hop_limit;
+    struct ip_addr src, dst;
+    const uint8_t *p; /* the layer being looked at, and how much of it there is */
+    uint32_t len;
+};
+
+static inline uint16_t get16(const uint8_t *p) {
+    return (uint16_t)(p[0] << 8 | p[1]);
+}
+static inline uint32_t get32(const uint8_t *p) {
+    return (uint32_t)get16(p) << 16 | get16(p + 2);
+}
+static inline void put16(uint8_t *p, uint16_t v) {
+    p[0] = (uint8_t)(v >> 8);
+    p[1] = (uint8_t)v;
 }
 
-/* Own IPv4 address `ip` on any interface; NULL if it is none of ours. */
-const struct ip_prefix *net_own4(const struct net *n, const uint8_t ip[4]);
+/* net.c */
+uint64_t net_random(struct net *n);
+void net_drop(struct net *n, struct rte_mbuf *m, enum tgw_reason why);
+bool net_icmp_allowed(struct net *n);
 
-/* Put a finished frame into the interface's transmit array. Takes the mbuf. */
-void net_send_frame(struct net *n, uint8_t iface, struct rte_mbuf *m);
-/* Prepend Ethernet and send. False: no headroom; the mbuf is still the caller's. */
-void net_send_ether(struct net *n, uint8_t iface, struct rte_mbuf *m,
-                    const struct rte_ether_addr *dst, uint16_t type);
+/* eth.c */
+enum tgw_reason eth_input(struct net *n, struct rx *rx);
+void eth_send(struct net *n, struct iface *out, struct rte_mbuf *m, const uint8_t mac[6],
+              uint16_t type);
+void iface_flush(struct net *n, struct iface *out);
 
-/* Each input_ function reads `m` from data offset `at` on and never frees it. */
-void arp_input(struct net *n, uint8_t iface, struct rte_mbuf *m, uint32_t at);
-/* Send an IP packet to the neighbour; takes the mbuf. */
-void neigh_output(struct net *n, uint8_t iface, const uint8_t next_hop[4], struct rte_mbuf *m);
+/* arp.c */
+enum tgw_reason arp_input(struct net *n, struct rx *rx);
+/* To `mac`, or to everybody when NULL. */
+void arp_request(struct net *n, struct iface *out, const struct ip_addr *target,
+                 const uint8_t *mac);
+void arp_announce(struct net *n, struct iface *out, const struct ip_addr *own);
+
+/* neigh.c */
+struct neigh_table *neigh_create(void);
+void neigh_destroy(struct neigh_table *t);
+/* Send an IP packet to an on-link next hop, or let it wait for resolution. */
+void neigh_output(struct net *n, struct iface *out, const struct ip_addr *hop, struct rte_mbuf *m);
+/* A peer that asked for us named its MAC: make or refresh the entry. */
+void neigh_learn(struct net *n, struct iface *in, const struct ip_addr *addr, const uint8_t *mac);
+/* A peer answered, asked for or not; an entry is never made from it. */
+void neigh_answer(struct net *n, struct iface *in, const struct ip_addr *addr, const uint8_t *mac,
+                  bool solicited, bool override);
 void neigh_tick(struct net *n);
-void neigh_announce(struct net *n, uint8_t iface);
-void neigh_clear(struct net *n);
+uint64_t neigh_next_timer(const struct neigh_table *t);
 
-void ip4_input(struct net *n, uint8_t iface, struct rte_mbuf *m, uint32_t at);
-/* Next hop for dst on `iface` (the gateway, or dst itself). False: none. */
-bool ip4_next_hop(const struct net *n, uint8_t iface, const uint8_t dst[4], uint8_t out[4]);
-void icmp4_input(struct net *n, uint8_t iface, struct rte_mbuf *m, const struct rte_ipv4_hdr *ip,
-                 const uint8_t *data, uint32_t len);
+/* ip4.c, ip6.c: input, and the header in front of a payload whose mbuf starts at it */
+enum tgw_reason ip4_input(struct net *n, struct rx *rx);
+enum tgw_reason ip6_input(struct net *n, struct rx *rx);
+bool ip4_push(struct net *n, struct iface *out, struct rte_mbuf *m, const struct ip_addr *src,
+              const struct ip_addr *dst, uint8_t proto, uint8_t ecn);
+bool ip6_push(struct rte_mbuf *m, const struct ip_addr *src, const struct ip_addr *dst,
+              uint8_t proto, uint8_t hop_limit, uint8_t ecn);
 
-/* Parse a TCP segment of `len` bytes whose checksum is known to be good. */
-bool seg_parse(struct seg *s, const uint8_t *tcp, uint32_t len);
+/* icmp4.c, icmp6.c, ndp.c */
+enum tgw_reason icmp4_input(struct net *n, struct rx *rx);
+enum tgw_reason icmp6_input(struct net *n, struct rx *rx);
+enum tgw_reason ndp_input(struct net *n, struct rx *rx);
+void ndp_solicit(struct net *n, struct iface *out, const struct ip_addr *target,
+                 const uint8_t *mac);
+void ndp_announce(struct net *n, struct iface *out, const struct ip_addr *own);
+uint16_t icmp6_checksum(const struct ip_addr *src, const struct ip_addr *dst, const uint8_t *p,
+                        uint32_t len);
+
+/* seg.c */
+/* The TCP header and options of `p`; addresses and checksum are the caller's. */
+enum tgw_reason seg_parse(struct seg *s, const uint8_t *p, uint32_t len);
+enum tgw_reason tcp_input(struct net *n, struct rx *rx);
+/* Internet checksums in network byte order as they stand in memory, over pseudo header
+ * and segment; 0 over a segment whose checksum field is right. */
+uint16_t tcp_checksum(const struct ip_addr *src, const struct ip_addr *dst, const uint8_t *p,
+                      uint32_t len);
+/* Of the pseudo header alone. */
+uint16_t tcp_pseudo_checksum(const struct ip_addr *src, const struct ip_addr *dst, uint32_t len);
+
+/* route.c */
+bool iface_is_own(const struct iface *i, const struct ip_addr *a);
+/* Our address that `to` is on-link of; NULL: none. */
+const struct ip_prefix *iface_on_link(const struct iface *i, const struct ip_addr *to);
+/* A source on this interface for an on-link `to`; NULL: no address of that family. */
+const struct ip_addr *iface_source(const struct iface *i, const struct ip_addr *to);
+/* Next hop on this interface; NULL: `dst` is not reached by it. */
+const struct ip_addr *iface_next_hop(const struct iface *i, const struct ip_addr *dst);
+/* Can `a` be the source of a packet to us that came in by `i`? */
+bool source_is_valid(const struct net *n, const struct iface *i, const struct ip_addr *a);
+static inline bool ip6_is_multicast(const struct ip_addr *a) {
+    return a->b[0] == 0xff;
+}
+static inline bool ip6_is_link_local(const struct ip_addr *a) {
+    return a->b[0] == 0xfe && (a->b[1] & 0xc0) == 0x80;
+}
+static inline bool ip_addr_is_unspecified(const struct ip_addr *a) {
+    static const struct ip_addr none;
+    return ip_addr_eq(a, &none);
+}
+
+/* output.c */
+/* Send a packet that starts at its IP header towards `dst` by `out`. */
+void ip_send(struct net *n, struct iface *out, struct rte_mbuf *m, const struct ip_addr *dst);
 
 #endif

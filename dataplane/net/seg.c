@@ -1,7 +1,8 @@
-/* TCP header and options (RFC 9293 section 3.1 and 3.2, RFC 7323, RFC 2018). */
+/* A received TCP segment, every length checked (RFC 9293 section 3.1). */
 #include "net_priv.h"
 
 enum {
+    TCP_HDR_BYTES = 20,
     OPT_END = 0,
     OPT_NOP = 1,
     OPT_MSS = 2,
@@ -12,85 +13,133 @@ enum {
     WSCALE_MAX = 14, /* RFC 7323 section 2.3 */
 };
 
-static uint16_t get16(const uint8_t *p) {
-    return (uint16_t)(p[0] << 8 | p[1]);
-}
-
-static uint32_t get32(const uint8_t *p) {
-    return (uint32_t)get16(p) << 16 | get16(p + 2);
-}
-
-static void take_sack(struct seg *s, const uint8_t *value, uint32_t len) {
-    for (uint32_t at = 0; at + 8 <= len && s->sack_count < SEG_SACK_BLOCKS_MAX; at += 8) {
-        s->sack[s->sack_count].start = get32(value + at);
-        s->sack[s->sack_count].end = get32(value + at + 4);
+static void take_sack(struct seg *s, const uint8_t *p, uint32_t len) {
+    for (uint32_t at = 2; at + 8 <= len && s->sack_count < SEG_SACK_BLOCKS_MAX; at += 8) {
+        s->sack[s->sack_count].start = get32(p + at);
+        s->sack[s->sack_count].end = get32(p + at + 4);
         s->sack_count++;
     }
 }
 
-/* One option of `len` bytes, its kind and length bytes included. An option of a wrong
- * length is passed over: RFC 9293 section 3.1 asks to survive anything. */
-static void take_option(struct seg *s, const uint8_t *opt, uint32_t len) {
-    switch (opt[0]) {
-    case OPT_MSS:
-        if (len == 4 && (s->flags & SEG_SYN))
-            s->mss = get16(opt + 2);
-        break;
-    case OPT_WSCALE:
-        if (len == 3 && (s->flags & SEG_SYN)) {
-            s->has_wscale = true;
-            s->wscale = opt[2] < WSCALE_MAX ? opt[2] : WSCALE_MAX;
-        }
-        break;
-    case OPT_SACK_PERMITTED:
-        if (len == 2 && (s->flags & SEG_SYN))
-            s->sack_permitted = true;
-        break;
-    case OPT_SACK:
-        if (!(s->flags & SEG_SYN))
-            take_sack(s, opt + 2, len - 2);
-        break;
-    case OPT_TIMESTAMPS:
-        if (len == 10) {
-            s->has_ts = true;
-            s->ts_val = get32(opt + 2);
-            s->ts_ecr = get32(opt + 6);
-        }
-        break;
-    default:
-        break;
+/* Options that only a SYN may carry. */
+static void take_syn_option(struct seg *s, const uint8_t *p, uint32_t len) {
+    if (p[0] == OPT_MSS && len == 4) {
+        s->mss = get16(p + 2);
+    } else if (p[0] == OPT_WSCALE && len == 3) {
+        s->has_wscale = true;
+        s->wscale = p[2] > WSCALE_MAX ? WSCALE_MAX : p[2];
+    } else if (p[0] == OPT_SACK_PERMITTED && len == 2) {
+        s->sack_permitted = true;
     }
 }
 
-static bool take_options(struct seg *s, const uint8_t *opt, uint32_t len) {
-    while (len) {
-        if (opt[0] == OPT_END)
-            return true;
-        uint32_t n = opt[0] == OPT_NOP ? 1 : len >= 2 ? opt[1] : 0;
-        if (n == 0 || n > len || (n < 2 && opt[0] != OPT_NOP))
-            return false;
-        if (opt[0] != OPT_NOP)
-            take_option(s, opt, n);
-        opt += n;
-        len -= n;
+/* Unknown options, and known ones of a wrong length, are passed over: RFC 9293
+ * section 3.1 (MUST-6, MUST-7). */
+static void take_option(struct seg *s, const uint8_t *p, uint32_t len) {
+    bool syn = s->flags & SEG_SYN;
+    if (p[0] == OPT_TIMESTAMPS && len == 10) {
+        s->has_ts = true;
+        s->ts_val = get32(p + 2);
+        s->ts_ecr = get32(p + 6);
+    } else if (p[0] == OPT_SACK && !syn) {
+        take_sack(s, p, len);
+    } else if (syn) {
+        take_syn_option(s, p, len);
+    }
+}
+
+static bool parse_options(struct seg *s, const uint8_t *p, uint32_t len) {
+    while (len > 0 && p[0] != OPT_END) {
+        uint32_t step = 1;
+        if (p[0] != OPT_NOP) {
+            if (len < 2 || p[1] < 2 || p[1] > len)
+                return false;
+            step = p[1];
+            take_option(s, p, step);
+        }
+        p += step;
+        len -= step;
     }
     return true;
 }
 
-bool seg_parse(struct seg *s, const uint8_t *tcp, uint32_t len) {
-    if (len < sizeof(struct rte_tcp_hdr))
-        return false;
-    uint32_t head = (uint32_t)(tcp[12] >> 4) * 4;
-    if (head < sizeof(struct rte_tcp_hdr) || head > len)
-        return false;
-    s->sport = get16(tcp);
-    s->dport = get16(tcp + 2);
-    s->seq = get32(tcp + 4);
-    s->ack = get32(tcp + 8);
-    s->flags = tcp[13];
-    s->wnd = get16(tcp + 14);
-    s->payload = tcp + head;
-    s->len = len - head;
-    return s->sport && s->dport &&
-           take_options(s, tcp + sizeof(struct rte_tcp_hdr), head - sizeof(struct rte_tcp_hdr));
+enum tgw_reason seg_parse(struct seg *s, const uint8_t *p, uint32_t len) {
+    if (len < TCP_HDR_BYTES)
+        return TGW_R_tcp_malformed;
+    uint32_t header_bytes = (p[12] >> 4) * 4u;
+    if (header_bytes < TCP_HDR_BYTES || header_bytes > len)
+        return TGW_R_tcp_malformed;
+    s->sport = get16(p);
+    s->dport = get16(p + 2);
+    s->seq = get32(p + 4);
+    s->ack = get32(p + 8);
+    s->flags = p[13];
+    s->wnd = get16(p + 14);
+    s->payload = p + header_bytes;
+    s->len = len - header_bytes;
+    /* No stack sends these; they only probe for one that falls over. */
+    bool absurd = (s->flags & SEG_SYN) && (s->flags & (SEG_FIN | SEG_RST));
+    if (s->sport == 0 || s->dport == 0 || absurd)
+        return TGW_R_tcp_malformed;
+    return parse_options(s, p + TCP_HDR_BYTES, header_bytes - TCP_HDR_BYTES) ? TGW_OK
+                                                                             : TGW_R_tcp_malformed;
+}
+
+/* The pseudo header of RFC 9293 section 3.1 and RFC 8200 section 8.1: for IPv4 the
+ * mapped addresses without their prefix. */
+static uint32_t pseudo_sum(const struct ip_addr *src, const struct ip_addr *dst, uint8_t proto,
+                           uint32_t len) {
+    size_t skip = ip_addr_is4(src) ? 12 : 0;
+    const uint8_t tail[8] = {(uint8_t)(len >> 24),
+                             (uint8_t)(len >> 16),
+                             (uint8_t)(len >> 8),
+                             (uint8_t)len,
+                             0,
+                             0,
+                             0,
+                             proto};
+    return (uint32_t)rte_raw_cksum(src->b + skip, 16 - skip) +
+           rte_raw_cksum(dst->b + skip, 16 - skip) + rte_raw_cksum(tail, sizeof(tail));
+}
+
+static uint16_t fold(uint32_t sum) {
+    sum = (sum & 0xffff) + (sum >> 16);
+    sum = (sum & 0xffff) + (sum >> 16);
+    return (uint16_t)~sum;
+}
+
+uint16_t tcp_checksum(const struct ip_addr *src, const struct ip_addr *dst, const uint8_t *p,
+                      uint32_t len) {
+    return fold(pseudo_sum(src, dst, PROTO_TCP, len) + rte_raw_cksum(p, len));
+}
+
+uint16_t tcp_pseudo_checksum(const struct ip_addr *src, const struct ip_addr *dst, uint32_t len) {
+    return fold(pseudo_sum(src, dst, PROTO_TCP, len));
+}
+
+uint16_t icmp6_checksum(const struct ip_addr *src, const struct ip_addr *dst, const uint8_t *p,
+                        uint32_t len) {
+    return fold(pseudo_sum(src, dst, PROTO_ICMP6, len) + rte_raw_cksum(p, len));
+}
+
+static bool checksum_ok(const struct rx *rx) {
+    uint32_t have = rx->in->port->offloads;
+    uint64_t verdict = rx->m->ol_flags & RTE_MBUF_F_RX_L4_CKSUM_MASK;
+    if (have & PORT_RX_TRUSTED)
+        return true;
+    if ((have & PORT_RX_L4_CKSUM) && verdict == RTE_MBUF_F_RX_L4_CKSUM_GOOD)
+        return true;
+    return tcp_checksum(&rx->src, &rx->dst, rx->p, rx->len) == 0;
+}
+
+enum tgw_reason tcp_input(struct net *n, struct rx *rx) {
+    struct seg s = {.src = rx->src, .dst = rx->dst, .ecn = rx->ecn, .iface = rx->in->index};
+    tgw_count(n->counters, TGW_C_tcp_segments_in, 1);
+    enum tgw_reason why = seg_parse(&s, rx->p, rx->len);
+    if (why)
+        return why;
+    if (!checksum_ok(rx))
+        return TGW_R_tcp_checksum;
+    n->up.tcp_segment(n->up_ctx, &s, rx->m);
+    return TGW_OK;
 }
