@@ -24,6 +24,9 @@ enum stream_end {
     STREAM_END_ERROR,   /* local: out of memory, TLS failure */
 };
 
+/* Less room than this is as good as none: no frame header needs more. */
+enum { STREAM_ROOM_LOW = 16 };
+
 struct stream_ops {
     /* First contiguous span of unread bytes; its length, 0 if there is none. The
      * span is valid until consume() or the end of the handler. */
@@ -37,7 +40,8 @@ struct stream_ops {
     size_t (*unread)(void *s);
     /* True once the peer's FIN is reached: unread() is 0 and nothing will come. */
     bool (*at_eof)(void *s);
-    /* Bytes that write() would take now. */
+    /* Bytes that write() would take now. When it answers less than STREAM_ROOM_LOW,
+     * writable() comes once there is more. */
     size_t (*room)(void *s);
     /* Copy up to len bytes to the send queue; returns how many. After a short
      * write, writable() comes when there is room again. */

@@ -59,9 +59,12 @@ static bool can_write(const struct tcb *c) {
 }
 
 static size_t op_room(void *s) {
-    const struct tcb *c = s;
+    struct tcb *c = s;
     uint32_t most = c->stack->config.snd_buffer_bytes;
-    return can_write(c) && c->snd.bytes < most ? most - c->snd.bytes : 0;
+    size_t room = can_write(c) && c->snd.bytes < most ? most - c->snd.bytes : 0;
+    if (room < STREAM_ROOM_LOW)
+        c->want_write = true;
+    return room;
 }
 
 static size_t op_write(void *s, const void *data, size_t len) {

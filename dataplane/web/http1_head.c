@@ -1,0 +1,84 @@
+/* Lines, fields and lists of a head (RFC 9112 section 2.2 and 5). */
+#include "http1_priv.h"
+#include <string.h>
+#include <strings.h>
+
+bool text_is(struct text t, const char *s) {
+    return t.len == strlen(s) && memcmp(t.at, s, t.len) == 0;
+}
+
+bool text_is_ci(struct text t, const char *s) {
+    return t.len == strlen(s) && strncasecmp(t.at, s, t.len) == 0;
+}
+
+bool http1_is_tchar(char c) {
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+           (c != 0 && strchr("!#$%&'*+-.^_`|~", c) != NULL);
+}
+
+size_t http1_head_bytes(const uint8_t *data, size_t len, size_t seen) {
+    size_t from = seen > 3 ? seen - 3 : 0;
+    const uint8_t *at = len > from ? memmem(data + from, len - from, "\r\n\r\n", 4) : NULL;
+    return at ? (size_t)(at - data) + 4 : 0;
+}
+
+bool head_line(struct head *h, struct text *line) {
+    const char *end = memmem(h->at, (size_t)(h->end - h->at), "\r\n", 2);
+    if (!end)
+        return false;
+    *line = (struct text){h->at, (size_t)(end - h->at)};
+    h->at = end + 2;
+    for (size_t i = 0; i < line->len; i++) {
+        unsigned char c = (unsigned char)line->at[i];
+        if ((c < 0x20 && c != '\t') || c == 0x7f)
+            return false;
+    }
+    return true;
+}
+
+static struct text trim(struct text t) {
+    while (t.len && (t.at[0] == ' ' || t.at[0] == '\t'))
+        t.at++, t.len--;
+    while (t.len && (t.at[t.len - 1] == ' ' || t.at[t.len - 1] == '\t'))
+        t.len--;
+    return t;
+}
+
+int head_field(struct head *h, struct text *name, struct text *value) {
+    struct text line;
+    if (!head_line(h, &line))
+        return -1;
+    if (line.len == 0)
+        return 0;
+    const char *colon = memchr(line.at, ':', line.len);
+    if (!colon || colon == line.at)
+        return -1;
+    *name = (struct text){line.at, (size_t)(colon - line.at)};
+    for (size_t i = 0; i < name->len; i++)
+        if (!http1_is_tchar(name->at[i]))
+            return -1; /* a folded line begins with a blank: refused here too */
+    *value = trim((struct text){colon + 1, line.len - name->len - 1});
+    return 1;
+}
+
+bool list_next(struct text *rest, struct text *element) {
+    while (rest->len) {
+        const char *comma = memchr(rest->at, ',', rest->len);
+        size_t n = comma ? (size_t)(comma - rest->at) : rest->len;
+        *element = trim((struct text){rest->at, n});
+        n += comma != NULL;
+        rest->at += n;
+        rest->len -= n;
+        if (element->len)
+            return true;
+    }
+    return false;
+}
+
+bool list_has_ci(struct text list, const char *s) {
+    struct text element;
+    while (list_next(&list, &element))
+        if (text_is_ci(element, s))
+            return true;
+    return false;
+}

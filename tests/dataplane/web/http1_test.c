@@ -1,0 +1,163 @@
+#include "contract/event.h"
+#include "tests/lib/suite.h"
+#include "web/http1.h"
+#include <stdio.h>
+#include <string.h>
+
+#define UP                                                                                         \
+    "Host: gw\r\nUpgrade: websocket\r\nConnection: keep-alive, Upgrade\r\n"                        \
+    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+#define TOKEN "Sec-WebSocket-Protocol: abcdefghijklmnop0123\r\n"
+
+static enum tgw_reason parse(const char *head, struct http1_request *r) {
+    return http1_request_parse((const uint8_t *)head, strlen(head), r);
+}
+
+static void a_browsers_request(void) {
+    struct http1_request r;
+    CU_ASSERT_EQUAL(parse("GET /ws/terminal/alloc-1?cols=120&rows=40&x=1 HTTP/1.1\r\n" UP TOKEN
+                          "Origin: https://a.example\r\nX-Correlation-ID: corr-1234\r\n"
+                          "traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\r\n"
+                          "\r\n",
+                          &r),
+                    TGW_OK);
+    CU_ASSERT_STRING_EQUAL(r.allocation_id, "alloc-1");
+    CU_ASSERT_TRUE(r.cols == 120 && r.rows == 40 && r.mode == TGW_MODE_RAW);
+    CU_ASSERT_STRING_EQUAL(r.correlation_id, "corr-1234");
+    CU_ASSERT_STRING_EQUAL(r.trace_id, "0af7651916cd43dd8448eb211c80319c");
+    CU_ASSERT_TRUE(r.has_origin && r.origin.len == 17);
+    CU_ASSERT_TRUE(r.token.len == 20 && !r.protocol_v1);
+}
+
+static void the_subprotocol_chooses_channel_mode(void) {
+    struct http1_request r;
+    CU_ASSERT_EQUAL(parse("GET /ws/terminal/a HTTP/1.1\r\n" UP
+                          "Sec-WebSocket-Protocol: terminal.v1, abcdefghijklmnop\r\n\r\n",
+                          &r),
+                    TGW_OK);
+    CU_ASSERT_TRUE(r.protocol_v1 && r.mode == TGW_MODE_CHANNEL && r.token.len == 16);
+}
+
+static void refusals(void) {
+    static const struct {
+        const char *head;
+        enum tgw_reason reason;
+    } rows[] = {
+        {"GET /ws/terminal/a HTTP/1.0\r\n" UP TOKEN "\r\n", TGW_R_malformed},
+        {"GET  /ws/terminal/a HTTP/1.1\r\n" UP TOKEN "\r\n", TGW_R_malformed},
+        {"GET /ws/terminal/a HTTP/1.1\r\nHost : x\r\n\r\n", TGW_R_malformed},
+        {"GET /ws/terminal/a HTTP/1.1\r\n" UP TOKEN " folded\r\n\r\n", TGW_R_malformed},
+        {"GET /ws/terminal/a HTTP/1.1\r\n" UP "Host: two\r\n" TOKEN "\r\n", TGW_R_malformed},
+        {"GET /ws/terminal/a HTTP/1.1\r\n" UP "Content-Length: 5\r\n" TOKEN "\r\n",
+         TGW_R_malformed},
+        {"GET /ws/terminal/a?cols=0 HTTP/1.1\r\n" UP TOKEN "\r\n", TGW_R_malformed},
+        {"GET /ws/terminal/a?rows=1001 HTTP/1.1\r\n" UP TOKEN "\r\n", TGW_R_malformed},
+        {"GET /ws/terminal/a?mode=tty HTTP/1.1\r\n" UP TOKEN "\r\n", TGW_R_malformed},
+        {"GET /ws/terminal/a?token=abcdefghijklmnop HTTP/1.1\r\n" UP "\r\n", TGW_R_token_in_query},
+        {"GET /ws/terminal/a?cols=x&%74oken=y HTTP/1.1\r\nHost: x\r\n\r\n", TGW_R_token_in_query},
+        {"GET /ws/terminal/a?auth HTTP/1.1\r\n" UP TOKEN "\r\n", TGW_R_token_in_query},
+        {"GET /ws/terminal/ HTTP/1.1\r\n" UP TOKEN "\r\n", TGW_R_not_found},
+        {"GET /ws/terminal/a%20b HTTP/1.1\r\n" UP TOKEN "\r\n", TGW_R_not_found},
+        {"GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n", TGW_R_not_found},
+        {"POST /ws/terminal/a HTTP/1.1\r\n" UP TOKEN "\r\n", TGW_R_method_not_allowed},
+        {"GET /ws/terminal/a HTTP/1.1\r\nHost: x\r\n" TOKEN "\r\n", TGW_R_upgrade_required},
+        {"GET /ws/terminal/a HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+         "Sec-WebSocket-Version: 12\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n" TOKEN
+         "\r\n",
+         TGW_R_upgrade_required},
+        {"GET /ws/terminal/a HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+         "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: short\r\n" TOKEN "\r\n",
+         TGW_R_malformed},
+        {"GET /ws/terminal/a HTTP/1.1\r\n" UP "\r\n", TGW_R_token_missing},
+        {"GET /ws/terminal/a HTTP/1.1\r\n" UP "Sec-WebSocket-Protocol: terminal.v1\r\n\r\n",
+         TGW_R_token_missing},
+        {"GET /ws/terminal/a HTTP/1.1\r\n" UP "Sec-WebSocket-Protocol: short\r\n\r\n",
+         TGW_R_token_invalid},
+        {"GET /ws/terminal/a HTTP/1.1\r\n" UP "Sec-WebSocket-Protocol: abcdefghijklmno(p\r\n\r\n",
+         TGW_R_token_invalid},
+        {"GET /ws/terminal/a HTTP/1.1\r\n" UP TOKEN TOKEN "\r\n", TGW_R_token_invalid},
+        {"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n", TGW_OK},
+        {"GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n", TGW_OK},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct http1_request r;
+        enum tgw_reason got = parse(rows[i].head, &r);
+        if (got != rows[i].reason)
+            printf("# row %zu gave %s\n", i, tgw_reason_info(got)->label);
+        CU_ASSERT_EQUAL(got, rows[i].reason);
+    }
+}
+
+static void a_refused_request_keeps_its_correlation(void) {
+    struct http1_request r;
+    CU_ASSERT_EQUAL(parse("BAD\r\nbroken line\r\nX-Correlation-ID: corr-5678\r\n\r\n", &r),
+                    TGW_R_malformed);
+    CU_ASSERT_STRING_EQUAL(r.correlation_id, "corr-5678");
+    CU_ASSERT_EQUAL(parse("GET /x HTTP/1.1\r\nHost: x\r\nX-Correlation-ID: bad id\r\n\r\n", &r),
+                    TGW_R_not_found);
+    CU_ASSERT_STRING_EQUAL(r.correlation_id, "");
+}
+
+static void the_end_of_a_head_is_found_at_every_split(void) {
+    const char *head = "GET / HTTP/1.1\r\nHost: x\r\n\r\nrest";
+    size_t end = strlen(head) - 4;
+    for (size_t split = 0; split <= strlen(head); split++) {
+        size_t got = http1_head_bytes((const uint8_t *)head, split, 0);
+        CU_ASSERT_EQUAL(got, split >= end ? end : 0);
+        CU_ASSERT_EQUAL(
+            http1_head_bytes((const uint8_t *)head, strlen(head), split < end ? split : 0), end);
+    }
+}
+
+static void the_error_envelope(void) {
+    char buf[2048] = {0};
+    struct text_out o = {.at = buf, .size = sizeof(buf) - 1};
+    const struct http1_error e = {.reason = TGW_R_draining,
+                                  .correlation_id = "corr-1234",
+                                  .trace_id = "t",
+                                  .retry_after_s = 5};
+    http1_write_error(&o, &e);
+    CU_ASSERT_FALSE(o.overflow);
+    CU_ASSERT_PTR_NOT_NULL(strstr(buf, "HTTP/1.1 503 Service Unavailable\r\n"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(buf, "Retry-After: 5\r\n"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(buf, "Connection: close\r\n"));
+    CU_ASSERT_PTR_NOT_NULL(
+        strstr(buf, "\r\n\r\n{\"code\":\"service_unavailable\",\"message\":\"terminal gateway "
+                    "draining\",\"correlation_id\":\"corr-1234\",\"details\":{\"trace_id\":\"t\","
+                    "\"reason\":\"draining\"}}"));
+    struct text_out small = {.at = buf, .size = 20};
+    http1_write_error(&small, &e);
+    CU_ASSERT_TRUE(small.overflow);
+}
+
+static void answers_of_an_agent(void) {
+    const char *key = "dGhlIHNhbXBsZSBub25jZQ==";
+    const char *good = "HTTP/1.1 101 Switching\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                       "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n";
+    char buf[512];
+    struct http1_answer a;
+    snprintf(buf, sizeof(buf), "%s\r\n", good);
+    CU_ASSERT_TRUE(http1_answer_parse((uint8_t *)buf, strlen(buf), key, NULL, &a) && a.upgrade);
+    CU_ASSERT_TRUE(http1_answer_parse((uint8_t *)buf, strlen(buf), "other", NULL, &a) &&
+                   !a.upgrade);
+    snprintf(buf, sizeof(buf), "%sSec-WebSocket-Extensions: permessage-deflate\r\n\r\n", good);
+    CU_ASSERT_TRUE(http1_answer_parse((uint8_t *)buf, strlen(buf), key, NULL, &a) && !a.upgrade);
+    snprintf(buf, sizeof(buf), "HTTP/1.1 404 Not Found\r\n\r\n");
+    CU_ASSERT_TRUE(http1_answer_parse((uint8_t *)buf, strlen(buf), key, NULL, &a));
+    CU_ASSERT_EQUAL(a.status, 404);
+    snprintf(buf, sizeof(buf), "SSH-2.0-x\r\n\r\n");
+    CU_ASSERT_FALSE(http1_answer_parse((uint8_t *)buf, strlen(buf), key, NULL, &a));
+}
+
+int main(void) {
+    static const struct suite_case cases[] = {
+        {"a browser's request", a_browsers_request},
+        {"the subprotocol chooses channel mode", the_subprotocol_chooses_channel_mode},
+        {"refusals", refusals},
+        {"a refused request keeps its correlation", a_refused_request_keeps_its_correlation},
+        {"the end of a head is found at every split", the_end_of_a_head_is_found_at_every_split},
+        {"the error envelope", the_error_envelope},
+        {"answers of an agent", answers_of_an_agent},
+    };
+    return suite_run("web/http1", cases, sizeof(cases) / sizeof(cases[0]));
+}
