@@ -70,7 +70,7 @@ enum tgw_reason ip4_input(struct net *n, struct rx *rx) {
     rx->p += ihl;
     rx->len -= ihl;
     if (proto == PROTO_TCP)
-        return tcp_input(n, rx);
+        return seg_input(n, rx);
     return proto == PROTO_ICMP4 ? icmp4_input(n, rx) : TGW_R_ip_protocol_unknown;
 }
 

@@ -94,7 +94,7 @@ enum tgw_reason ip6_input(struct net *n, struct rx *rx) {
     if (why)
         return why;
     if (next == PROTO_TCP)
-        return tcp_input(n, rx);
+        return seg_input(n, rx);
     return next == PROTO_ICMP6 ? icmp6_input(n, rx) : TGW_R_ip_protocol_unknown;
 }
 

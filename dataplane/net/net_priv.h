@@ -125,7 +125,7 @@ uint16_t icmp6_checksum(const struct ip_addr *src, const struct ip_addr *dst, co
 /* seg.c */
 /* The TCP header and options of `p`; addresses and checksum are the caller's. */
 enum tgw_reason seg_parse(struct seg *s, const uint8_t *p, uint32_t len);
-enum tgw_reason tcp_input(struct net *n, struct rx *rx);
+enum tgw_reason seg_input(struct net *n, struct rx *rx);
 /* Internet checksums in network byte order as they stand in memory, over pseudo header
  * and segment; 0 over a segment whose checksum field is right. */
 uint16_t tcp_checksum(const struct ip_addr *src, const struct ip_addr *dst, const uint8_t *p,

@@ -132,7 +132,7 @@ static bool checksum_ok(const struct rx *rx) {
     return tcp_checksum(&rx->src, &rx->dst, rx->p, rx->len) == 0;
 }
 
-enum tgw_reason tcp_input(struct net *n, struct rx *rx) {
+enum tgw_reason seg_input(struct net *n, struct rx *rx) {
     struct seg s = {.src = rx->src, .dst = rx->dst, .ecn = rx->ecn, .iface = rx->in->index};
     tgw_count(n->counters, TGW_C_tcp_segments_in, 1);
     enum tgw_reason why = seg_parse(&s, rx->p, rx->len);
