@@ -54,12 +54,14 @@ static void answer_health(struct session *s, enum http1_target target) {
 
 /* What the 101 echoes: a token that could not be one is not repeated. */
 static struct text protocol_of(const struct http1_request *r) {
+    if (r->protocol_v1)
+        return (struct text){"terminal.v1", sizeof("terminal.v1") - 1};
     if (!r->has_token || r->token.len > TGW_TOKEN_BYTES_MAX)
         return (struct text){0};
     for (size_t i = 0; i < r->token.len; i++)
         if (!http1_is_tchar(r->token.at[i]))
             return (struct text){0};
-    return r->protocol_v1 ? (struct text){"terminal.v1", sizeof("terminal.v1") - 1} : r->token;
+    return r->token;
 }
 
 /* 16 bytes in base64 (RFC 6455 section 4.1). A parser that refused the request earlier
