@@ -1,5 +1,6 @@
 /* The relay, its control frames and every end of an accepted session. */
 #include "rig.h"
+#include "session/session_priv.h"
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -423,6 +424,35 @@ static void garbage_ends_in_order(void) {
     rig_fini(&r);
 }
 
+/* A whole life with the nth allocation of one size failing. */
+static void live_without(int size, uint32_t nth) {
+    struct rig r;
+    rig_init(&r, 4);
+    struct pool *pool = size < BLOB_CLASSES ? &r.table->blobs.size[size] : &r.table->pool;
+    pool->fail_at = nth;
+    struct fake *c = rig_connect(&r);
+    rig_request(&r, c, "/ws/terminal/alloc-1",
+                "Sec-WebSocket-Protocol: token-of-sixteen-or-more\r\n");
+    if (rig_event(&r, TGW_EV_AUTH))
+        rig_verdict(&r, rig_event(&r, TGW_EV_AUTH)->auth.handle, TGW_OK, 0, 0);
+    if (r.agent && !r.agent->dead) {
+        rig_agent_accepts(&r, r.agent);
+        fake_frame(&r, c, WS_PING, "p", 1, true);
+        send_close(&r, c, 1000, "", true);
+        send_close(&r, r.agent, 1000, "", false);
+    }
+    rig_wait(&r, 12000);
+    CU_ASSERT_TRUE(c->dead);
+    CU_ASSERT_EQUAL(rig_usage(&r).live + rig_usage(&r).pending, 0);
+    rig_fini(&r);
+}
+
+static void every_allocation_may_fail(void) {
+    for (int size = 0; size <= BLOB_CLASSES; size++)
+        for (uint32_t nth = 1; nth <= 6; nth++)
+            live_without(size, nth);
+}
+
 int main(void) {
     static const struct suite_case cases[] = {
         {"a session opens", a_session_opens},
@@ -440,6 +470,7 @@ int main(void) {
         {"unread output outlives the agent", unread_output_outlives_the_agent},
         {"framing errors end the session", framing_errors_end_it},
         {"garbage ends in order", garbage_ends_in_order},
+        {"every allocation may fail", every_allocation_may_fail},
     };
     return suite_run("session/live", cases, sizeof(cases) / sizeof(cases[0]));
 }

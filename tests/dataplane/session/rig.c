@@ -15,7 +15,7 @@ static size_t op_peek(void *impl, const uint8_t **data) {
     struct fake *f = impl;
     assert(!f->dead);
     size_t n = f->in_len - f->in_off;
-    *data = f->in + f->in_off;
+    *data = n ? f->in + f->in_off : NULL;
     return n < f->span ? n : f->span;
 }
 
@@ -209,7 +209,7 @@ struct fake *rig_connect(struct rig *r) {
 }
 
 void fake_send(struct rig *r, struct fake *f, const void *data, size_t len) {
-    if (f->dead)
+    if (f->dead || len == 0)
         return;
     grow(&f->in, &f->in_size, f->in_len + len);
     memcpy(f->in + f->in_len, data, len);
@@ -241,7 +241,8 @@ void fake_end(struct rig *r, struct fake *f, enum stream_end end) {
 size_t fake_read(struct rig *r, struct fake *f, void *out, size_t len) {
     size_t n = f->out_len - f->out_off;
     n = n < len ? n : len;
-    memcpy(out, f->out + f->out_off, n);
+    if (n)
+        memcpy(out, f->out + f->out_off, n);
     f->out_off += n;
     if (n && f->want_room && !f->dead) {
         f->want_room = false;
