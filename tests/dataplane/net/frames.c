@@ -97,7 +97,8 @@ void frame_tcp(struct frame *f, const char *src, const char *dst, const uint8_t 
     uint8_t body[1500] = {0x30, 0x39, 0, 80, 1, 2, 3, 4, 5, 6, 7, 8, 0, 0x10, 0x12, 0x34};
     assert(option_bytes % 4 == 0 && option_bytes <= 40);
     body[12] = (uint8_t)((5 + option_bytes / 4) << 4);
-    memcpy(body + 20, options, option_bytes);
+    if (option_bytes)
+        memcpy(body + 20, options, option_bytes);
     memcpy(body + 20 + option_bytes, payload, strlen(payload));
     uint32_t len = 20 + option_bytes + (uint32_t)strlen(payload);
     frame_ip(f, src, dst, 6, body, len);
