@@ -37,7 +37,7 @@ struct terminal {
     const struct options *options;
     const struct request *request;
     wslay_event_context_ptr ws;
-    bool ended, hello;
+    bool ended, closed, hello;
     uint64_t window, sent, acked; /* channel mode's flow control; window 0: none */
     size_t input_len;
     uint8_t input[INPUT_MAX + CHUNK];
@@ -217,7 +217,6 @@ static void report_exit(struct terminal *t) {
                                 : snprintf(text, sizeof(text), "{\"exit_code\":%d}", code);
     if (t->request->channel)
         send_channel(t, CH_EXIT, text, (size_t)n);
-    wslay_event_queue_close(t->ws, 1000, (const uint8_t *)"", 0);
 }
 
 static void read_pty(struct terminal *t) {
@@ -248,6 +247,18 @@ static void flood(struct terminal *t) {
         send_frame(t, WSLAY_BINARY_FRAME, line, sizeof(line));
 }
 
+/* Send what is queued. The Close of an ended program waits for its last output: wslay lets
+ * control frames overtake data. */
+static bool flush(struct terminal *t) {
+    if (wslay_event_send(t->ws) != 0)
+        return false;
+    if (!t->ended || t->closed || wslay_event_get_queued_msg_count(t->ws) > 0)
+        return true;
+    t->closed = true;
+    wslay_event_queue_close(t->ws, 1000, (const uint8_t *)"", 0);
+    return wslay_event_send(t->ws) == 0;
+}
+
 /* One wait and what it brings. False: the session is over. */
 static bool step(struct terminal *t) {
     bool full = wslay_event_get_queued_msg_length(t->ws) >= QUEUE_MAX ||
@@ -271,7 +282,7 @@ static bool step(struct terminal *t) {
         return false;
     if (t->options->program == PROGRAM_FLOOD)
         flood(t);
-    return wslay_event_send(t->ws) == 0;
+    return flush(t);
 }
 
 void terminal_run(int fd, const struct options *o, const struct request *r) {
