@@ -3,12 +3,19 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { HELD_MAX = 8, HOLD_BURSTS = 3 };
+enum {
+    HELD_MAX = 8,    /* packets kept back at once, a direction */
+    HELD_PASSED = 3, /* how many later ones overtake them */
+    CHUNK = 32,
+    READY_MAX = 2 * CHUNK + HELD_MAX, /* every packet twice, and the held ones */
+};
 
-/* One direction: packets held back to come out of order. */
+/* One direction: packets kept back to come out of order, and those that came through. */
 struct lane {
     struct rte_mbuf *held[HELD_MAX];
-    uint32_t count, age;
+    uint16_t held_count, passed;
+    struct rte_mbuf *ready[READY_MAX];
+    uint16_t ready_first, ready_end;
 };
 
 struct fault_port {
@@ -17,6 +24,7 @@ struct fault_port {
     struct rte_mempool *pool;
     struct port_config faults;
     uint64_t random;
+    uint64_t tx_refused; /* by the port below, after we took them */
     struct lane rx, tx;
 };
 
@@ -32,75 +40,106 @@ static bool happens(struct fault_port *f, uint16_t per_mille) {
     return per_mille && next_random(f) % 1000 < per_mille;
 }
 
-/* A flipped bit; checksum verdicts of the port no longer hold. */
+/* A flipped bit, in a copy: the sender may hold a reference for retransmission.
+ * Checksum verdicts of the port no longer hold. */
 static struct rte_mbuf *corrupted(struct fault_port *f, struct rte_mbuf *m) {
     struct rte_mbuf *copy = rte_pktmbuf_copy(m, f->pool, 0, UINT32_MAX);
+    uint64_t r = next_random(f);
     if (!copy)
         return m;
     rte_pktmbuf_free(m);
-    uint64_t r = next_random(f);
     if (copy->data_len)
         rte_pktmbuf_mtod(copy, uint8_t *)[(r >> 3) % copy->data_len] ^= (uint8_t)(1u << (r & 7));
     copy->ol_flags = 0;
     return copy;
 }
 
-/* Passes `n` packets through the lane; `out` has room for 2 * n + HELD_MAX. */
-static uint16_t impair(struct fault_port *f, struct lane *l, struct rte_mbuf **in, uint16_t n,
-                       struct rte_mbuf **out) {
-    uint16_t count = 0;
-    for (uint16_t i = 0; i < n; i++) {
-        struct rte_mbuf *m = in[i];
-        if (happens(f, f->faults.loss_pm)) {
-            rte_pktmbuf_free(m);
-            continue;
-        }
-        if (happens(f, f->faults.corrupt_pm))
-            m = corrupted(f, m);
-        if (happens(f, f->faults.duplicate_pm)) {
-            struct rte_mbuf *copy = rte_pktmbuf_copy(m, f->pool, 0, UINT32_MAX);
-            if (copy)
-                out[count++] = copy;
-        }
-        if (l->count < HELD_MAX && happens(f, f->faults.reorder_pm))
-            l->held[l->count++] = m;
-        else
-            out[count++] = m;
-    }
-    if (l->count && ++l->age >= HOLD_BURSTS) {
-        memcpy(out + count, l->held, l->count * sizeof(*out));
-        count = (uint16_t)(count + l->count);
-        l->count = 0;
-        l->age = 0;
-    }
-    return count;
+static void release_held(struct lane *l) {
+    memcpy(l->ready + l->ready_end, l->held, l->held_count * sizeof(l->held[0]));
+    l->ready_end = (uint16_t)(l->ready_end + l->held_count);
+    l->held_count = l->passed = 0;
 }
 
-enum { CHUNK = 32, CHUNK_OUT = 2 * CHUNK + HELD_MAX };
+static void put_ready(struct lane *l, struct rte_mbuf *m) {
+    l->ready[l->ready_end++] = m;
+    if (l->held_count && ++l->passed >= HELD_PASSED)
+        release_held(l);
+}
+
+static void impair_one(struct fault_port *f, struct lane *l, struct rte_mbuf *m) {
+    if (happens(f, f->faults.loss_pm)) {
+        rte_pktmbuf_free(m);
+        return;
+    }
+    if (happens(f, f->faults.corrupt_pm))
+        m = corrupted(f, m);
+    if (happens(f, f->faults.duplicate_pm)) {
+        struct rte_mbuf *copy = rte_pktmbuf_copy(m, f->pool, 0, UINT32_MAX);
+        if (copy)
+            put_ready(l, copy);
+    }
+    if (l->held_count < HELD_MAX && happens(f, f->faults.reorder_pm))
+        l->held[l->held_count++] = m;
+    else
+        put_ready(l, m);
+}
+
+/* At most CHUNK packets through an empty `ready`. A burst of none is a silence in
+ * which what was held back arrives. */
+static void impair(struct fault_port *f, struct lane *l, struct rte_mbuf **in, uint16_t n) {
+    l->ready_first = l->ready_end = 0;
+    for (uint16_t i = 0; i < n; i++)
+        impair_one(f, l, in[i]);
+    if (n == 0)
+        release_held(l);
+}
+
+static void send_ready(struct fault_port *f, uint16_t queue) {
+    struct lane *l = &f->tx;
+    uint16_t count = l->ready_end;
+    uint16_t sent = port_tx(f->inner, queue, l->ready, count);
+    f->tx_refused += (uint64_t)(count - sent);
+    rte_pktmbuf_free_bulk(l->ready + sent, (unsigned)(count - sent));
+    l->ready_end = 0;
+}
 
 static uint16_t fault_rx(struct port *p, uint16_t queue, struct rte_mbuf **m, uint16_t n) {
     struct fault_port *f = (struct fault_port *)p;
-    struct rte_mbuf *raw[CHUNK];
-    /* Everything that can come out must fit into the caller's burst. */
-    uint16_t want = n > HELD_MAX ? (uint16_t)((n - HELD_MAX) / 2) : 0;
-    uint16_t got = port_rx(f->inner, queue, raw, want < CHUNK ? want : CHUNK);
-    return impair(f, &f->rx, raw, got, m);
+    struct lane *l = &f->rx;
+    uint16_t given = 0;
+    while (given < n) {
+        if (l->ready_first == l->ready_end) {
+            struct rte_mbuf *raw[CHUNK];
+            uint16_t got = port_rx(f->inner, queue, raw, CHUNK);
+            impair(f, l, raw, got);
+            if (got == 0 && l->ready_end == 0)
+                break;
+            continue;
+        }
+        m[given++] = l->ready[l->ready_first++];
+    }
+    if (given == 0 && f->tx.held_count) {
+        impair(f, &f->tx, NULL, 0);
+        send_ready(f, queue);
+    }
+    return given;
 }
 
 static uint16_t fault_tx(struct port *p, uint16_t queue, struct rte_mbuf **m, uint16_t n) {
     struct fault_port *f = (struct fault_port *)p;
-    struct rte_mbuf *out[CHUNK_OUT];
-    uint16_t taken = n < CHUNK ? n : CHUNK;
-    uint16_t count = impair(f, &f->tx, m, taken, out);
-    uint16_t sent = port_tx(f->inner, queue, out, count);
-    while (sent < count)
-        rte_pktmbuf_free(out[sent++]);
-    return taken;
+    for (uint16_t done = 0; done < n;) {
+        uint16_t step = (uint16_t)(n - done) < CHUNK ? (uint16_t)(n - done) : CHUNK;
+        impair(f, &f->tx, m + done, step);
+        send_ready(f, queue);
+        done = (uint16_t)(done + step);
+    }
+    return n;
 }
 
 static void fault_stats(struct port *p, struct port_stats *out) {
-    struct port *inner = ((struct fault_port *)p)->inner;
-    inner->ops->stats(inner, out);
+    struct fault_port *f = (struct fault_port *)p;
+    f->inner->ops->stats(f->inner, out);
+    out->tx_errors += f->tx_refused;
 }
 
 static void fault_link(struct port *p, struct port_link *out) {
@@ -110,8 +149,10 @@ static void fault_link(struct port *p, struct port_link *out) {
 
 static void fault_close(struct port *p) {
     struct fault_port *f = (struct fault_port *)p;
-    rte_pktmbuf_free_bulk(f->rx.held, f->rx.count);
-    rte_pktmbuf_free_bulk(f->tx.held, f->tx.count);
+    rte_pktmbuf_free_bulk(f->rx.held, f->rx.held_count);
+    rte_pktmbuf_free_bulk(f->tx.held, f->tx.held_count);
+    rte_pktmbuf_free_bulk(f->rx.ready + f->rx.ready_first,
+                          (unsigned)(f->rx.ready_end - f->rx.ready_first));
     f->inner->ops->close(f->inner);
     free(f);
 }
@@ -120,7 +161,7 @@ static const struct port_ops fault_ops = {fault_rx, fault_tx, fault_stats, fault
 
 struct port *port_fault_wrap(struct port *inner, const struct port_config *c,
                              struct rte_mempool *pool) {
-    struct fault_port *f = calloc(1, sizeof(*f));
+    struct fault_port *f = inner->queues == 1 ? calloc(1, sizeof(*f)) : NULL;
     if (!f)
         return NULL;
     f->port = *inner;

@@ -71,6 +71,7 @@ struct port_config {
     /* Fault decorator, per mille of packets, both directions; all 0: none. */
     uint16_t loss_pm, reorder_pm, duplicate_pm, corrupt_pm;
     uint64_t fault_seed;
+    char pcap_file[128]; /* pcap decorator, outermost; "" for none */
 };
 
 /* Open a port with its decorators. NULL on failure with one clear line in `err`.

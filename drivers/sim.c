@@ -27,6 +27,17 @@ static uint16_t sim_rx(struct port *p, uint16_t queue, struct rte_mbuf **m, uint
     return got;
 }
 
+/* A packet that its sender keeps a reference to, for retransmission, must not be changed
+ * by the receiver: on a wire it would be a copy. */
+static struct rte_mbuf *across(struct rte_mbuf *m) {
+    if (rte_mbuf_refcnt_read(m) == 1 && RTE_MBUF_DIRECT(m) && m->nb_segs == 1)
+        return m;
+    struct rte_mbuf *copy = rte_pktmbuf_copy(m, m->pool, 0, UINT32_MAX);
+    if (copy)
+        rte_pktmbuf_free(m);
+    return copy;
+}
+
 static uint16_t sim_tx(struct port *p, uint16_t queue, struct rte_mbuf **m, uint16_t n) {
     struct sim_port *s = (struct sim_port *)p;
     uint16_t sent = 0;
@@ -35,9 +46,12 @@ static uint16_t sim_tx(struct port *p, uint16_t queue, struct rte_mbuf **m, uint
         struct sim_queue *q = &s->other->in;
         if (q->tail - q->head == q->capacity)
             break;
-        s->stats.tx_bytes += m[sent]->pkt_len;
-        m[sent]->ol_flags = 0; /* transmit requests do not cross the wire */
-        q->slot[q->tail++ % q->capacity] = m[sent];
+        struct rte_mbuf *arriving = across(m[sent]);
+        if (!arriving)
+            break;
+        s->stats.tx_bytes += arriving->pkt_len;
+        arriving->ol_flags = 0; /* transmit requests do not cross the wire */
+        q->slot[q->tail++ % q->capacity] = arriving;
     }
     s->stats.tx_packets += sent;
     return sent;

@@ -13,4 +13,10 @@ bool port_sim_pair(struct port *out[2], uint16_t mtu, uint32_t queue_packets);
  * direction, from `seed`. Takes `inner` over. NULL when memory is short. */
 struct port *port_fault_wrap(struct port *inner, const struct port_config *c,
                              struct rte_mempool *pool);
+/* Decorator: writes every packet to a pcap file and takes `inner` over. `now_ns` is read
+ * for timestamps; NULL: the wall clock. NULL with one line in `err` on failure, `inner`
+ * is the caller's then. */
+struct port *port_pcap_wrap(struct port *inner, const char *file, const uint64_t *now_ns, char *err,
+                            size_t err_bytes);
+
 #endif

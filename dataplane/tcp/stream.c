@@ -33,6 +33,8 @@ static size_t op_copy(void *s, void *dst, size_t len) {
 
 static void op_consume(void *s, size_t n) {
     struct tcb *c = s;
+    if (n == 0)
+        return;
     if (!c->rcv.bytes) {
         assert(has_live(c) && n <= c->stack->live_len);
         c->stack->live += n;

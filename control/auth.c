@@ -1,0 +1,188 @@
+/* Who may in: admission share, origin, then the token (contract section 1: the order, so
+ * that a refusal never burns a token). */
+#include "gateway.h"
+#include "log.h"
+#include <arpa/inet.h>
+#include <openssl/evp.h>
+#include <openssl/rand.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+bool token_hash(const char *token, uint8_t hash[TGW_TOKEN_HASH_BYTES]) {
+    unsigned len = 0;
+    return EVP_Digest(token, strlen(token), hash, &len, EVP_sha256(), NULL) == 1;
+}
+
+bool token_make(char out[44], uint8_t hash[TGW_TOKEN_HASH_BYTES]) {
+    unsigned char raw[32];
+    char text[48];
+    if (RAND_bytes(raw, sizeof(raw)) != 1)
+        return false;
+    EVP_EncodeBlock((unsigned char *)text, raw, sizeof(raw));
+    for (int i = 0; i < 43; i++)
+        out[i] = text[i] == '+' ? '-' : text[i] == '/' ? '_' : text[i];
+    out[43] = 0;
+    return token_hash(out, hash);
+}
+
+static void random_hex(char *out, size_t digits) {
+    unsigned char raw[32];
+    if (RAND_bytes(raw, sizeof(raw)) != 1)
+        abort(); /* ids that can be guessed are worse than none */
+    for (size_t i = 0; i < digits; i++)
+        out[i] = "0123456789abcdef"[raw[i / 2] >> (i % 2 ? 0 : 4) & 15];
+    out[digits] = 0;
+}
+
+static void copy_text(char *out, size_t size, const char *in) {
+    snprintf(out, size, "%s", in);
+}
+
+bool endpoint_parse(const char *text, struct tgw_endpoint *out) {
+    char host[64];
+    const char *colon = strrchr(text, ':');
+    if (!colon || (size_t)(colon - text) >= sizeof(host))
+        return false;
+    bool brackets = text[0] == '[' && colon[-1] == ']';
+    size_t len = (size_t)(colon - text) - (brackets ? 2 : 0);
+    memcpy(host, text + (brackets ? 1 : 0), len);
+    host[len] = 0;
+    char *end;
+    unsigned long port = strtoul(colon + 1, &end, 10);
+    *out = (struct tgw_endpoint){.port = (uint16_t)port};
+    if (*end || colon[1] < '0' || colon[1] > '9' || port == 0 || port > 65535)
+        return false;
+    if (brackets)
+        return inet_pton(AF_INET6, host, out->addr) == 1;
+    out->addr[10] = out->addr[11] = 0xff;
+    return inet_pton(AF_INET, host, out->addr + 12) == 1;
+}
+
+static bool network_has(const char *network, const uint8_t addr[16]) {
+    char host[64];
+    uint8_t base[16] = {[10] = 0xff, [11] = 0xff};
+    const char *slash = strchr(network, '/');
+    size_t len = slash ? (size_t)(slash - network) : strlen(network);
+    memcpy(host, network, len < 63 ? len : 63);
+    host[len < 63 ? len : 63] = 0;
+    unsigned offset = 96;
+    if (inet_pton(AF_INET, host, base + 12) != 1) {
+        offset = 0;
+        if (inet_pton(AF_INET6, host, base) != 1)
+            return false;
+    }
+    unsigned bits = slash ? offset + (unsigned)strtoul(slash + 1, NULL, 10) : 128;
+    for (unsigned i = 0; i < bits; i++)
+        if ((base[i / 8] ^ addr[i / 8]) >> (7 - i % 8) & 1)
+            return false;
+    return true;
+}
+
+/* Only agents in the configured networks: a token must not aim the gateway elsewhere. */
+static bool agent_is_allowed(const struct gateway *g, const struct tgw_endpoint *agent) {
+    for (uint32_t i = 0; i < g->config.agent_networks.count; i++)
+        if (network_has(g->config.agent_networks.item[i], agent->addr))
+            return true;
+    return false;
+}
+
+static bool origin_is_allowed(const struct gateway *g, const struct tgw_ev_auth *e) {
+    if (!e->has_origin)
+        return g->config.allow_missing_origin;
+    for (uint32_t i = 0; i < g->config.allowed_origins.count; i++) {
+        const char *allowed = g->config.allowed_origins.item[i];
+        if (strcmp(allowed, "*") == 0 || strcmp(allowed, e->origin) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* A stable share: the same allocation is always in or always out (FNV-1a). */
+static bool is_admitted(const struct gateway *g, const char *allocation_id) {
+    uint32_t h = 2166136261u;
+    for (const char *p = allocation_id; *p; p++)
+        h = (h ^ (unsigned char)*p) * 16777619u;
+    return (h >> 8) % 100 < g->admit_percent;
+}
+
+static enum tgw_reason choose_agent(const struct gateway *g, const struct claims *c,
+                                    struct tgw_endpoint *out) {
+    *out = c->agent;
+    if (!c->has_agent && !endpoint_parse(g->config.agent_default, out)) {
+        log_plain(LOG_ERROR, "agent_missing", "token names no agent and agent_default is empty");
+        return TGW_R_upstream_unavailable;
+    }
+    if (agent_is_allowed(g, out))
+        return TGW_OK;
+    log_plain(LOG_ERROR, "agent_not_allowed", "agent lies outside agent_networks");
+    return TGW_R_upstream_unavailable;
+}
+
+/* Request's id first, then the token's, then a new one. */
+static void fill_ident(struct tgw_ident *i, const struct tgw_ev_auth *e) {
+    copy_text(i->allocation_id, sizeof(i->allocation_id), e->allocation_id);
+    if (e->correlation_id[0])
+        copy_text(i->correlation_id, sizeof(i->correlation_id), e->correlation_id);
+    else if (!i->correlation_id[0])
+        random_hex(i->correlation_id, 32);
+    if (e->trace_id[0])
+        copy_text(i->trace_id, sizeof(i->trace_id), e->trace_id);
+    else if (!i->trace_id[0])
+        random_hex(i->trace_id, TGW_TRACE_ID_HEX);
+    if (!i->session_id[0])
+        random_hex(i->session_id, 32);
+}
+
+static uint32_t at_most(uint64_t n) {
+    return n < UINT32_MAX ? (uint32_t)n : UINT32_MAX;
+}
+
+static enum tgw_reason judge(struct gateway *g, const struct tgw_ev_auth *e,
+                             struct tgw_cmd_verdict *v) {
+    struct claims c = {0};
+    if (!is_admitted(g, e->allocation_id))
+        return TGW_R_not_admitted;
+    if (!origin_is_allowed(g, e))
+        return TGW_R_origin_not_allowed;
+    enum tgw_reason r =
+        memory_store_consume(g->store, e->token_hash, e->allocation_id, g->now_s, &c);
+    g->consumed[r]++;
+    if (r != TGW_OK)
+        return r;
+    v->ident = c.ident;
+    v->session_ttl_s = c.session_ttl_s ? c.session_ttl_s : at_most(g->config.session_ttl_seconds);
+    v->idle_timeout_s =
+        c.idle_timeout_s ? c.idle_timeout_s : at_most(g->config.idle_timeout_seconds);
+    fill_ident(&v->ident, e);
+    r = choose_agent(g, &c, &v->agent);
+    if (r == TGW_OK && !grant_make(&v->ident, g->secret, g->secret_len, g->now_s, v->grant))
+        r = TGW_R_internal_error;
+    return r;
+}
+
+/* The other side may be compromised: every text is checked before it is used. */
+static bool is_valid(const struct tgw_ev_auth *e) {
+    return e->msg.len == sizeof(*e) && tgw_text_valid(e->allocation_id, sizeof(e->allocation_id)) &&
+           tgw_text_valid(e->correlation_id, sizeof(e->correlation_id)) &&
+           tgw_text_valid(e->trace_id, sizeof(e->trace_id)) &&
+           memchr(e->origin, 0, sizeof(e->origin)) && e->allocation_id[0];
+}
+
+void auth_request(struct gateway *g, uint32_t core, const struct tgw_ev_auth *e) {
+    union tgw_cmd cmd = {0};
+    struct tgw_cmd_verdict *v = &cmd.verdict;
+    if (!is_valid(e)) {
+        log_plain(LOG_ERROR, "event_invalid", "authorisation request of core %u", core);
+        return;
+    }
+    v->msg = (struct tgw_msg){.type = TGW_CMD_VERDICT, .len = sizeof(*v)};
+    v->handle = e->handle;
+    v->reason = (uint16_t)judge(g, e, v);
+    fill_ident(&v->ident, e);
+    const struct log_about about = {.ident = &v->ident, .remote = &e->remote};
+    log_event(LOG_INFO, "session_requested", &about, "terminal requested");
+    if (!bridge_send(&g->bridge, core, &v->msg))
+        log_plain(LOG_ERROR, "command_ring_full", "verdict for core %u lost", core);
+    /* The grant is a secret: it does not stay on this stack. */
+    explicit_bzero(&cmd, sizeof(cmd));
+}

@@ -1,0 +1,48 @@
+/* The control process's state and what happens on an event, a command or a tick. Knows
+ * no event loop: main.c owns that. */
+#ifndef TGW_CONTROL_GATEWAY_H
+#define TGW_CONTROL_GATEWAY_H
+
+#include "bridge.h"
+#include "config/config.h"
+#include "grant.h"
+#include "store.h"
+#include <cjson/cJSON.h>
+
+struct gateway {
+    struct config config;
+    struct bridge bridge;
+    struct memory_store *store;
+    uint8_t secret[GRANT_SECRET_MAX];
+    size_t secret_len;
+    uint64_t started_ns, now_ns, now_s; /* of the turn */
+    uint64_t retry_ns;
+    uint32_t admit_percent;
+    bool draining, exit_when_drained, finished;
+    uint64_t drain_deadline_ns;
+    uint32_t dataplane_terms; /* SIGTERMs of the dataplane that were obeyed */
+    uint64_t replays, consumed[TGW_REASON_COUNT];
+};
+
+/* False with one line in err. */
+bool gateway_init(struct gateway *g, char *err, size_t err_bytes);
+void gateway_fini(struct gateway *g);
+/* A turn of the loop; sets the time, attaches, beats, takes events. Returns events. */
+uint32_t gateway_turn(struct gateway *g, uint64_t now_ns, uint64_t now_s);
+void gateway_drain(struct gateway *g, uint32_t timeout_s, bool exit_after, const char *why);
+void gateway_undrain(struct gateway *g);
+void gateway_send_policy(struct gateway *g);
+bool gateway_ready(const struct gateway *g, cJSON *reasons);
+
+/* auth.c: the verdict over one request. */
+void auth_request(struct gateway *g, uint32_t core, const struct tgw_ev_auth *e);
+/* 32 random bytes, base64url: 43 characters and NUL. False: no randomness. */
+bool token_make(char out[44], uint8_t hash[TGW_TOKEN_HASH_BYTES]);
+bool token_hash(const char *token, uint8_t hash[TGW_TOKEN_HASH_BYTES]);
+bool endpoint_parse(const char *text, struct tgw_endpoint *out);
+
+/* command.c: one request of the control socket; returns the answer, to be freed by the
+ * caller. NULL: no memory. */
+char *command_run(struct gateway *g, const char *line, size_t len);
+
+#endif

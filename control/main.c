@@ -1,0 +1,205 @@
+/* tgw-control: the event loop around gateway.c. One thread. */
+#include "gateway.h"
+#include "log.h"
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+#include <uv.h>
+
+enum {
+    EXIT_USAGE = 2,
+    LINE_BYTES_MAX = 65536,
+    POLL_BUSY_MS = 1,
+    POLL_IDLE_MS = 4,
+    QUIET_TURNS = 50,
+};
+
+struct app {
+    struct gateway gateway;
+    uv_loop_t loop;
+    uv_timer_t poll;
+    uv_pipe_t socket;
+    uv_signal_t term, interrupt, quit;
+    uint32_t quiet;
+};
+
+/* One client of the control socket. */
+struct client {
+    uv_pipe_t pipe;
+    struct app *app;
+    size_t len;
+    char line[LINE_BYTES_MAX];
+};
+
+struct reply {
+    uv_write_t write;
+    char *text;
+};
+
+static void turn(struct app *a) {
+    struct timespec mono, real;
+    clock_gettime(CLOCK_MONOTONIC, &mono);
+    clock_gettime(CLOCK_REALTIME, &real);
+    uint64_t now_ns = (uint64_t)mono.tv_sec * 1000000000u + (uint64_t)mono.tv_nsec;
+    uint32_t events = gateway_turn(&a->gateway, now_ns, (uint64_t)real.tv_sec);
+    a->quiet = events ? 0 : a->quiet + 1;
+    if (a->gateway.finished)
+        uv_stop(&a->loop);
+}
+
+static void on_poll(uv_timer_t *t) {
+    struct app *a = t->data;
+    turn(a);
+    uv_timer_start(t, on_poll, a->quiet > QUIET_TURNS ? POLL_IDLE_MS : POLL_BUSY_MS, 0);
+}
+
+static void on_closed(uv_handle_t *h) {
+    free(h->data);
+}
+
+static void on_written(uv_write_t *w, int status) {
+    struct reply *r = (struct reply *)w;
+    (void)status;
+    explicit_bzero(r->text, strlen(r->text)); /* it may hold freshly minted tokens */
+    free(r->text);
+    free(r);
+}
+
+static void answer(struct client *c, const char *line, size_t len) {
+    struct reply *r = calloc(1, sizeof(*r));
+    char *text = r ? command_run(&c->app->gateway, line, len) : NULL;
+    size_t n = text ? strlen(text) : 0;
+    char *with_newline = text ? realloc(text, n + 2) : NULL;
+    if (!with_newline) {
+        free(text);
+        free(r);
+        return;
+    }
+    memcpy(with_newline + n, "\n", 2);
+    r->text = with_newline;
+    uv_buf_t buf = uv_buf_init(r->text, (unsigned)n + 1);
+    if (uv_write(&r->write, (uv_stream_t *)&c->pipe, &buf, 1, on_written) != 0)
+        on_written(&r->write, 0);
+}
+
+static void on_alloc(uv_handle_t *h, size_t suggested, uv_buf_t *buf) {
+    struct client *c = h->data;
+    (void)suggested;
+    *buf = uv_buf_init(c->line + c->len, (unsigned)(sizeof(c->line) - c->len));
+}
+
+static void on_read(uv_stream_t *s, ssize_t n, const uv_buf_t *buf) {
+    struct client *c = s->data;
+    char *end;
+    (void)buf;
+    if (n < 0) {
+        uv_close((uv_handle_t *)s, on_closed);
+        return;
+    }
+    c->len += (size_t)n;
+    turn(c->app); /* the time of this command */
+    while ((end = memchr(c->line, '\n', c->len)) != NULL) {
+        size_t line = (size_t)(end - c->line);
+        answer(c, c->line, line);
+        c->len -= line + 1;
+        memmove(c->line, end + 1, c->len);
+    }
+    if (c->len == sizeof(c->line)) /* a line without end */
+        uv_close((uv_handle_t *)s, on_closed);
+}
+
+static void on_connection(uv_stream_t *server, int status) {
+    struct client *c = status == 0 ? calloc(1, sizeof(*c)) : NULL;
+    if (!c)
+        return;
+    c->app = server->data;
+    c->pipe.data = c;
+    uv_pipe_init(server->loop, &c->pipe, 0);
+    if (uv_accept(server, (uv_stream_t *)&c->pipe) != 0 ||
+        uv_read_start((uv_stream_t *)&c->pipe, on_alloc, on_read) != 0)
+        uv_close((uv_handle_t *)&c->pipe, on_closed);
+}
+
+static bool listen_on_socket(struct app *a, char *err, size_t err_bytes) {
+    const char *path = a->gateway.config.control_socket;
+    char dir[256];
+    snprintf(dir, sizeof(dir), "%s", path);
+    char *slash = strrchr(dir, '/');
+    if (slash && slash != dir) {
+        *slash = 0;
+        mkdir(dir, 0755); /* where it fails, bind says so */
+    }
+    unlink(path);
+    uv_pipe_init(&a->loop, &a->socket, 0);
+    a->socket.data = a;
+    mode_t before = umask(0117); /* 0660 from the first moment */
+    int rc = uv_pipe_bind(&a->socket, path);
+    umask(before);
+    if (rc == 0)
+        rc = uv_listen((uv_stream_t *)&a->socket, 16, on_connection);
+    if (rc != 0)
+        snprintf(err, err_bytes, "control_socket: %s: %s", path, uv_strerror(rc));
+    return rc == 0;
+}
+
+static void on_signal(uv_signal_t *s, int number) {
+    struct app *a = s->data;
+    turn(a);
+    if (number == SIGTERM)
+        gateway_drain(&a->gateway, (uint32_t)a->gateway.config.drain_timeout_seconds, true,
+                      "SIGTERM");
+    else
+        uv_stop(&a->loop); /* SIGINT, SIGQUIT: this process alone, at once */
+}
+
+static void watch(struct app *a, uv_signal_t *s, int number) {
+    uv_signal_init(&a->loop, s);
+    s->data = a;
+    uv_signal_start(s, on_signal, number);
+}
+
+static int run(struct app *a) {
+    char err[CONFIG_ERROR_BYTES];
+    const struct rlimit no_core = {0, 0};
+    setrlimit(RLIMIT_CORE, &no_core);
+    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+    uv_loop_init(&a->loop);
+    if (!gateway_init(&a->gateway, err, sizeof(err)) || !listen_on_socket(a, err, sizeof(err))) {
+        fprintf(stderr, "tgw-control: %s\n", err);
+        return EXIT_USAGE;
+    }
+    watch(a, &a->term, SIGTERM);
+    watch(a, &a->interrupt, SIGINT);
+    watch(a, &a->quit, SIGQUIT);
+    uv_timer_init(&a->loop, &a->poll);
+    a->poll.data = a;
+    uv_timer_start(&a->poll, on_poll, 0, 0);
+    log_plain(LOG_INFO, "control_started", "socket %s", a->gateway.config.control_socket);
+    uv_run(&a->loop, UV_RUN_DEFAULT);
+    log_plain(LOG_INFO, "control_stopped", "done");
+    unlink(a->gateway.config.control_socket);
+    gateway_fini(&a->gateway);
+    return 0;
+}
+
+int main(int argc, char **argv, char **envp) {
+    static struct app app;
+    char err[CONFIG_ERROR_BYTES];
+    if (argc == 2 && strcmp(argv[1], "--version") == 0)
+        return printf("tgw-control %s\n", TGW_VERSION) < 0;
+    if (argc != 3 || strcmp(argv[1], "--config") != 0) {
+        fputs("usage: tgw-control --config FILE\n", stderr);
+        return EXIT_USAGE;
+    }
+    if (!config_load(&app.gateway.config, argv[2], envp, err, sizeof(err))) {
+        fprintf(stderr, "tgw-control: %s\n", err);
+        return EXIT_USAGE;
+    }
+    return run(&app);
+}

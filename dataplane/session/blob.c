@@ -1,0 +1,41 @@
+#include "session_priv.h"
+#include <openssl/crypto.h>
+
+static const size_t class_bytes[BLOB_CLASSES] = {256, 640, 2304};
+
+bool blobs_init(struct blobs *b, uint32_t count, bool huge) {
+    for (int i = 0; i < BLOB_CLASSES; i++)
+        if (!pool_init(&b->size[i], class_bytes[i], count, huge))
+            return false;
+    return true;
+}
+
+void blobs_fini(struct blobs *b) {
+    for (int i = 0; i < BLOB_CLASSES; i++)
+        if (b->size[i].base)
+            pool_fini(&b->size[i]);
+}
+
+void *blob_alloc(struct blobs *b, size_t bytes) {
+    for (int i = 0; i < BLOB_CLASSES; i++)
+        if (bytes <= class_bytes[i])
+            return pool_alloc(&b->size[i]);
+    return NULL;
+}
+
+static bool pool_holds(const struct pool *p, const void *object) {
+    const uint8_t *at = object;
+    return at >= p->base && at < p->base + (size_t)p->capacity * p->object_bytes;
+}
+
+void blob_free(struct blobs *b, void *blob) {
+    if (!blob)
+        return;
+    for (int i = 0; i < BLOB_CLASSES; i++) {
+        if (!pool_holds(&b->size[i], blob))
+            continue;
+        OPENSSL_cleanse(blob, class_bytes[i]);
+        pool_free(&b->size[i], blob);
+        return;
+    }
+}

@@ -1,0 +1,71 @@
+#include "session_priv.h"
+#include <assert.h>
+
+static const struct {
+    size_t offset, size;
+} field[8] = {
+#define FIELD(name)                                                                                \
+    { offsetof(struct tgw_ident, name), sizeof(((struct tgw_ident *)0)->name) }
+    FIELD(allocation_id), FIELD(session_id), FIELD(user_id),        FIELD(region),
+    FIELD(tenant_id),     FIELD(project_id), FIELD(correlation_id), FIELD(trace_id),
+#undef FIELD
+};
+_Static_assert(TGW_CORRELATION_ID_MAX <= UINT8_MAX, "a length fits a byte");
+
+static size_t field_len(const struct tgw_ident *ident, int i) {
+    return strnlen((const char *)ident + field[i].offset, field[i].size - 1);
+}
+
+bool who_set(struct session *s, const struct tgw_ident *ident) {
+    size_t bytes = sizeof(struct who);
+    for (int i = 0; i < 8; i++)
+        bytes += field_len(ident, i);
+    struct who *who = blob_alloc(&s->table->blobs, bytes);
+    if (!who)
+        return false;
+    *who = (struct who){0};
+    if (s->who) {
+        who->remote = s->who->remote;
+        who->agent = s->who->agent;
+    }
+    char *at = who->text;
+    for (int i = 0; i < 8; i++) {
+        who->len[i] = (uint8_t)field_len(ident, i);
+        memcpy(at, (const char *)ident + field[i].offset, who->len[i]);
+        at += who->len[i];
+    }
+    blob_free(&s->table->blobs, s->who);
+    s->who = who;
+    return true;
+}
+
+void who_get(const struct session *s, struct tgw_ident *out) {
+    *out = (struct tgw_ident){0};
+    const char *at = s->who->text;
+    for (int i = 0; i < 8; i++) {
+        assert(s->who->len[i] < field[i].size);
+        memcpy((char *)out + field[i].offset, at, s->who->len[i]);
+        at += s->who->len[i];
+    }
+}
+
+/* 128 random bits in lower-case hex. */
+static void make_id(const struct session_table *t, char *out) {
+    static const char digits[] = "0123456789abcdef";
+    uint8_t bits[TGW_TRACE_ID_HEX / 2];
+    t->env.random(t->env.ctx, bits, sizeof(bits));
+    bits[0] |= 1; /* an all-zero trace id is not valid (W3C Trace Context 3.2.2.3) */
+    for (size_t i = 0; i < sizeof(bits); i++) {
+        out[2 * i] = digits[bits[i] >> 4];
+        out[2 * i + 1] = digits[bits[i] & 15];
+    }
+    out[TGW_TRACE_ID_HEX] = 0;
+}
+
+void who_complete(struct session *s, struct tgw_ident *out) {
+    who_get(s, out);
+    if (!out->correlation_id[0])
+        make_id(s->table, out->correlation_id);
+    if (!out->trace_id[0])
+        make_id(s->table, out->trace_id);
+}
