@@ -48,6 +48,8 @@ enum tgw_reason agent_read_answer(const uint8_t *data, size_t len, const uint8_t
     *head_bytes = 0;
     if (head == 0)
         return len < AGENT_ANSWER_BYTES_MAX ? TGW_OK : TGW_R_upstream_unavailable;
+    if (head > AGENT_ANSWER_BYTES_MAX)
+        return TGW_R_upstream_unavailable;
     key_text(key, text);
     if (!http1_answer_parse(data, head, text, NULL, &answer))
         return TGW_R_upstream_unavailable;

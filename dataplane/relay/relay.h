@@ -11,7 +11,7 @@
 /* One direction: frames read from `from`, written to `to`. 48 bytes or less. */
 struct relay_dir {
     struct ws_parser parser;
-    uint64_t payload_left;  /* of the data frame under way */
+    uint64_t payload_left;  /* of the data frame under way: 0 at a boundary */
     uint64_t bytes, frames; /* relayed payload */
     uint8_t stalled;        /* waiting for room on `to` */
     uint8_t closing;        /* a Close went through: no more data frames */
@@ -38,7 +38,9 @@ struct relay_progress {
 
 void relay_dir_init(struct relay_dir *d, enum ws_sender sender);
 
-/* Move what can be moved. `room_max` bounds what `to` may have queued. */
+/* Move what can be moved. Errors and control frames come once what stands before them
+ * has gone; an error is told again by the next call. A stalled direction is to be pumped
+ * again when `to` is writable. */
 enum relay_event relay_pump(struct relay_dir *d, struct stream from, struct stream to,
                             struct relay_control *control, struct relay_progress *progress);
 

@@ -21,7 +21,8 @@ bool http1_answer_parse(const uint8_t *head, size_t len, const char *ws_key, con
     struct head h = {(const char *)head, (const char *)head + len};
     struct text name, value;
     char accept[29];
-    bool upgrade = false, connection = false, accepted = false, foreign = false;
+    bool upgrade = false, connection = false, foreign = false;
+    unsigned accepts = 0, accepted = 0;
     int got;
     *a = (struct http1_answer){0};
     if (!status_line(&h, &a->status))
@@ -29,16 +30,16 @@ bool http1_answer_parse(const uint8_t *head, size_t len, const char *ws_key, con
     ws_accept(ws_key, strlen(ws_key), accept);
     while ((got = head_field(&h, &name, &value)) > 0) {
         if (text_is_ci(name, "upgrade"))
-            upgrade = text_is_ci(value, "websocket");
+            upgrade |= text_is_ci(value, "websocket");
         else if (text_is_ci(name, "connection"))
-            connection = list_has_ci(value, "upgrade");
+            connection |= list_has_ci(value, "upgrade");
         else if (text_is_ci(name, "sec-websocket-accept"))
-            accepted = text_is(value, accept);
+            accepts++, accepted += text_is(value, accept);
         else if (text_is_ci(name, "sec-websocket-extensions"))
             foreign = true;
         else if (text_is_ci(name, "sec-websocket-protocol"))
             foreign |= !protocol || !text_is(value, protocol);
     }
-    a->upgrade = a->status == 101 && upgrade && connection && accepted && !foreign;
+    a->upgrade = a->status == 101 && upgrade && connection && accepts == 1 && accepted && !foreign;
     return got == 0;
 }

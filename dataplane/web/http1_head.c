@@ -24,8 +24,10 @@ size_t http1_head_bytes(const uint8_t *data, size_t len, size_t seen) {
 
 bool head_line(struct head *h, struct text *line) {
     const char *end = memmem(h->at, (size_t)(h->end - h->at), "\r\n", 2);
-    if (!end)
+    if (!end) {
+        h->at = h->end;
         return false;
+    }
     *line = (struct text){h->at, (size_t)(end - h->at)};
     h->at = end + 2;
     for (size_t i = 0; i < line->len; i++) {

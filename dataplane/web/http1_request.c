@@ -6,10 +6,8 @@
 
 /* What the fields said, before any of it is judged. */
 struct fields {
-    unsigned hosts, keys;
-    bool upgrade_websocket, connection_upgrade, version_13, body, bad_origin;
-    bool protocol_seen, many_tokens;
-    struct text token;
+    unsigned hosts, keys, lengths, versions;
+    bool upgrade_websocket, connection_upgrade, version_13, body, bad_origin, many_tokens;
 };
 
 static bool is_id(struct text t, size_t min, size_t max) {
@@ -52,7 +50,6 @@ static void take_traceparent(struct http1_request *r, struct text v) {
 
 static void take_protocols(struct http1_request *r, struct fields *f, struct text list) {
     struct text element;
-    f->protocol_seen = true;
     while (list_next(&list, &element)) {
         if (text_is(element, "terminal.v1")) {
             r->protocol_v1 = true;
@@ -74,6 +71,7 @@ static void take_field(struct http1_request *r, struct fields *f, struct text na
     } else if (text_is_ci(name, "connection")) {
         f->connection_upgrade |= list_has_ci(value, "upgrade");
     } else if (text_is_ci(name, "sec-websocket-version")) {
+        f->versions++;
         f->version_13 = text_is(value, "13");
     } else if (text_is_ci(name, "sec-websocket-key")) {
         f->keys++;
@@ -85,6 +83,7 @@ static void take_field(struct http1_request *r, struct fields *f, struct text na
         r->has_origin = true;
         r->origin = value;
     } else if (text_is_ci(name, "content-length")) {
+        f->lengths++;
         f->body |= !text_is(value, "0");
     } else if (text_is_ci(name, "transfer-encoding")) {
         f->body = true;
@@ -137,7 +136,7 @@ static void decode(struct text t, char *out, size_t size) {
             c = (char)(hi << 4 | lo);
             i += 2;
         }
-        if (n + 1 >= size) {
+        if (n + 1 >= size || c == 0) {
             out[0] = 0;
             return;
         }
@@ -229,7 +228,10 @@ static bool request_line(struct head *h, struct http1_request *r, struct text *t
     for (size_t i = 0; i < r->method.len; i++)
         if (!http1_is_tchar(r->method.at[i]))
             return false;
-    return text_is(version, "HTTP/1.1") && !memchr(target->at, ' ', target->len);
+    for (size_t i = 0; i < target->len; i++)
+        if (target->at[i] <= ' ' || target->at[i] > '~')
+            return false;
+    return text_is(version, "HTTP/1.1");
 }
 
 static bool key_is_valid(struct text key) {
@@ -250,9 +252,9 @@ static enum tgw_reason check_token(struct http1_request *r, const struct fields 
 }
 
 static enum tgw_reason check_upgrade(struct http1_request *r, const struct fields *f) {
-    if (!f->upgrade_websocket || !f->connection_upgrade || !f->version_13)
+    if (!f->upgrade_websocket || !f->connection_upgrade || !f->version_13 || f->versions != 1)
         return TGW_R_upgrade_required;
-    if (f->keys != 1 || !key_is_valid(r->ws_key))
+    if (f->keys == 0 || !key_is_valid(r->ws_key))
         return TGW_R_malformed;
     if (r->protocol_v1)
         r->mode = TGW_MODE_CHANNEL;
@@ -266,13 +268,15 @@ enum tgw_reason http1_request_parse(const uint8_t *head, size_t len, struct http
     *r = (struct http1_request){.cols = TGW_COLS_DEFAULT, .rows = TGW_ROWS_DEFAULT};
     bool line_good = request_line(&h, r, &target);
     bool fields_good = take_fields(r, &f, &h);
-    if (!line_good || !fields_good || f.hosts != 1 || f.body || f.bad_origin)
+    if (!line_good || !fields_good || f.hosts != 1 || f.keys > 1 || f.lengths > 1 || f.bad_origin)
         return TGW_R_malformed;
     enum tgw_reason query = take_target(r, target);
     if (r->target == HTTP1_UNKNOWN)
         return TGW_R_not_found;
     if (!text_is(r->method, "GET"))
         return TGW_R_method_not_allowed;
+    if (f.body)
+        return TGW_R_malformed;
     if (query != TGW_OK)
         return query;
     return r->target == HTTP1_TERMINAL ? check_upgrade(r, &f) : TGW_OK;

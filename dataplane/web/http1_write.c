@@ -36,6 +36,11 @@ static const char *phrase(unsigned status) {
     }
 }
 
+static void put_id(struct text_out *o, const char *name, const char *value) {
+    if (value && value[0])
+        text_printf(o, "%s: %s\r\n", name, value);
+}
+
 void http1_write_101(struct text_out *o, struct text key, struct text protocol,
                      const char *correlation_id, const char *trace_id, const char *session_id) {
     char accept[29];
@@ -49,9 +54,9 @@ void http1_write_101(struct text_out *o, struct text key, struct text protocol,
         text_putn(o, protocol.at, protocol.len);
         text_put(o, "\r\n");
     }
-    text_printf(o, "X-Correlation-ID: %s\r\nX-Trace-ID: %s\r\n", correlation_id, trace_id);
-    if (session_id && session_id[0])
-        text_printf(o, "X-Session-ID: %s\r\n", session_id);
+    put_id(o, "X-Correlation-ID", correlation_id);
+    put_id(o, "X-Trace-ID", trace_id);
+    put_id(o, "X-Session-ID", session_id);
     text_put(o, "\r\n");
 }
 
@@ -91,11 +96,6 @@ static void put_envelope(struct text_out *o, const struct http1_error *e) {
     put_detail(o, "session_id", e->session_id, &first);
     put_detail(o, "resource_name", e->resource_name, &first);
     text_put(o, "}}");
-}
-
-static void put_id(struct text_out *o, const char *name, const char *value) {
-    if (value && value[0])
-        text_printf(o, "%s: %s\r\n", name, value);
 }
 
 void http1_write_error(struct text_out *o, const struct http1_error *e) {

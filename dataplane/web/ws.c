@@ -96,9 +96,9 @@ size_t ws_control(uint8_t *out, enum ws_opcode op, const void *payload, size_t l
 
 size_t ws_close(uint8_t *out, uint16_t code, const char *reason, const uint8_t mask[4]) {
     uint8_t payload[TGW_WS_CONTROL_PAYLOAD_MAX];
-    size_t len = strlen(reason);
     if (code == 0)
         return ws_control(out, WS_CLOSE, NULL, 0, mask);
+    size_t len = strlen(reason);
     if (len > sizeof(payload) - 2)
         len = sizeof(payload) - 2;
     payload[0] = (uint8_t)(code >> 8);

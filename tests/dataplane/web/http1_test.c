@@ -76,6 +76,48 @@ static void refusals(void) {
         {"GET /ws/terminal/a HTTP/1.1\r\n" UP "Sec-WebSocket-Protocol: abcdefghijklmno(p\r\n\r\n",
          TGW_R_token_invalid},
         {"GET /ws/terminal/a HTTP/1.1\r\n" UP TOKEN TOKEN "\r\n", TGW_R_token_invalid},
+        {"GET /ws/terminal/a HTTP/1.1\r\n" UP "Sec-WebSocket-Protocol:\r\n\r\n",
+         TGW_R_token_missing},
+        {"GET /ws/terminal/a HTTP/1.1\r\n" UP
+         "Sec-WebSocket-Protocol: abcdefghijklmnop, ponmlkjihgfedcba\r\n\r\n",
+         TGW_R_token_invalid},
+        {"GET /ws/terminal/a HTTP/1.1\r\n" UP
+         "Sec-WebSocket-Protocol: terminal.v1\r\nsec-websocket-protocol: abcdefghijklmnop\r\n\r\n",
+         TGW_OK},
+        {"POST /ws/terminal/a HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n",
+         TGW_R_method_not_allowed},
+        {"HEAD /healthz HTTP/1.1\r\nHost: x\r\n\r\n", TGW_R_method_not_allowed},
+        {"DELETE /nothing HTTP/1.1\r\nHost: x\r\n\r\n", TGW_R_not_found},
+        {"GET /ws/terminal/a/b HTTP/1.1\r\n" UP TOKEN "\r\n", TGW_R_not_found},
+        {"GET /ws/terminal/a HTTP/1.1\r\n" UP "Content-Length: 0\r\n" TOKEN "\r\n", TGW_OK},
+        {"GET /ws/terminal/a HTTP/1.1\r\n" UP "Content-Length: 0\r\nContent-Length: 0\r\n" TOKEN
+         "\r\n",
+         TGW_R_malformed},
+        {"GET /ws/terminal/a HTTP/1.1\r\n" UP "Transfer-Encoding: chunked\r\n" TOKEN "\r\n",
+         TGW_R_malformed},
+        {"GET /ws/terminal/a HTTP/1.1\r\n" UP
+         "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n" TOKEN "\r\n",
+         TGW_R_malformed},
+        {"GET /ws/terminal/a HTTP/1.1\r\n" UP "Sec-WebSocket-Version: 13\r\n" TOKEN "\r\n",
+         TGW_R_upgrade_required},
+        {"GET /ws/terminal/a HTTP/1.1\r\n" UP "Origin: a\r\nOrigin: b\r\n" TOKEN "\r\n",
+         TGW_R_malformed},
+        {"GET /ws/terminal/a HTTP/1.1\r\nUpgrade: websocket\r\n\r\n", TGW_R_malformed},
+        {"GET /ws/terminal/a HTTP/1.1\nHost: x\r\n\r\n", TGW_R_malformed},
+        {"GET /ws/terminal/a?x=\t HTTP/1.1\r\n" UP TOKEN "\r\n", TGW_R_malformed},
+        {"GET ws/terminal/a HTTP/1.1\r\n" UP TOKEN "\r\n", TGW_R_malformed},
+        {"GET /ws/terminal/a HTTP/1.1 \r\n" UP TOKEN "\r\n", TGW_R_malformed},
+        {"G(T /ws/terminal/a HTTP/1.1\r\n" UP TOKEN "\r\n", TGW_R_malformed},
+        {"GET /ws/terminal/a HTTP/1.1\r\nno colon\r\n" UP TOKEN "\r\n", TGW_R_malformed},
+        {"GET /ws/terminal/a HTTP/1.1\r\n: empty\r\n" UP TOKEN "\r\n", TGW_R_malformed},
+        {"\r\n\r\n", TGW_R_malformed},
+        {"GET /ws/terminal/a?cols=80%00 HTTP/1.1\r\n" UP TOKEN "\r\n", TGW_R_malformed},
+        {"GET /ws/terminal/a?cols HTTP/1.1\r\n" UP TOKEN "\r\n", TGW_R_malformed},
+        {"GET /ws/terminal/a?cols=-1 HTTP/1.1\r\n" UP TOKEN "\r\n", TGW_R_malformed},
+        {"GET /ws/terminal/a?cols=65616 HTTP/1.1\r\n" UP TOKEN "\r\n", TGW_R_malformed},
+        {"GET /ws/terminal/a?cols=%38%30&&rows=1000&%zz=1& HTTP/1.1\r\n" UP TOKEN "\r\n", TGW_OK},
+        {"GET /ws/terminal/a?acce%73s_token=1 HTTP/1.1\r\nHost: x\r\n\r\n", TGW_R_token_in_query},
+        {"GET /ws/terminal/a?tokens=1 HTTP/1.1\r\n" UP TOKEN "\r\n", TGW_OK},
         {"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n", TGW_OK},
         {"GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n", TGW_OK},
     };
@@ -149,6 +191,109 @@ static void answers_of_an_agent(void) {
     CU_ASSERT_FALSE(http1_answer_parse((uint8_t *)buf, strlen(buf), key, NULL, &a));
 }
 
+/* The limits of lengths, on each side. */
+static void lengths(void) {
+    static const struct {
+        const char *before, *after;
+        size_t len;
+        enum tgw_reason reason;
+    } rows[] = {
+        {"GET /ws/terminal/", " HTTP/1.1\r\n" UP TOKEN "\r\n", 64, TGW_OK},
+        {"GET /ws/terminal/", " HTTP/1.1\r\n" UP TOKEN "\r\n", 65, TGW_R_not_found},
+        {"GET /ws/terminal/a HTTP/1.1\r\n" UP "Sec-WebSocket-Protocol: ", "\r\n\r\n", 15,
+         TGW_R_token_invalid},
+        {"GET /ws/terminal/a HTTP/1.1\r\n" UP "Sec-WebSocket-Protocol: ", "\r\n\r\n", 16, TGW_OK},
+        {"GET /ws/terminal/a HTTP/1.1\r\n" UP "Sec-WebSocket-Protocol: ", "\r\n\r\n", 2048, TGW_OK},
+        {"GET /ws/terminal/a HTTP/1.1\r\n" UP "Sec-WebSocket-Protocol: ", "\r\n\r\n", 2049,
+         TGW_R_token_invalid},
+        {"GET /ws/terminal/a HTTP/1.1\r\n" UP TOKEN "Origin: ", "\r\n\r\n", 256, TGW_OK},
+        {"GET /ws/terminal/a HTTP/1.1\r\n" UP TOKEN "Origin: ", "\r\n\r\n", 257, TGW_R_malformed},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        char head[4096], middle[2100];
+        struct http1_request r;
+        memset(middle, 'x', rows[i].len);
+        middle[rows[i].len] = 0;
+        snprintf(head, sizeof(head), "%s%s%s", rows[i].before, middle, rows[i].after);
+        CU_ASSERT_EQUAL(parse(head, &r), rows[i].reason);
+    }
+}
+
+static void correlation_and_trace_ids(void) {
+    static const struct {
+        const char *field;
+        bool correlation, trace;
+    } rows[] = {
+        {"x-correlation-id: 12345678", true, false},
+        {"X-Correlation-ID: 1234567", false, false},
+        {"X-Correlation-ID: 1234 5678", false, false},
+        {"X-Correlation-ID: 12345678\"", false, false},
+        {"traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00", false, true},
+        {"traceparent: 01-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00", false, false},
+        {"traceparent: 00-00000000000000000000000000000000-b7ad6b7169203331-00", false, false},
+        {"traceparent: 00-0af7651916cd43dd8448eb211c80319c-0000000000000000-00", false, false},
+        {"traceparent: 00-0AF7651916CD43DD8448EB211C80319C-b7ad6b7169203331-00", false, false},
+        {"traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-0", false, false},
+        {"traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-0g", false, false},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        char head[512];
+        struct http1_request r;
+        snprintf(head, sizeof(head), "GET /readyz HTTP/1.1\r\nHost: x\r\n%s\r\n\r\n",
+                 rows[i].field);
+        CU_ASSERT_EQUAL(parse(head, &r), TGW_OK);
+        CU_ASSERT_EQUAL(r.correlation_id[0] != 0, rows[i].correlation);
+        CU_ASSERT_EQUAL(r.trace_id[0] != 0, rows[i].trace);
+    }
+}
+
+static void fields_that_go_with_a_status(void) {
+    static const struct {
+        enum tgw_reason reason;
+        const char *with, *without;
+    } rows[] = {
+        {TGW_R_method_not_allowed, "\r\nAllow: GET\r\n", "Retry-After"},
+        {TGW_R_upgrade_required, "\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n",
+         "Allow"},
+        {TGW_R_rate_limited, "\r\nRetry-After: 7\r\n", "Allow"},
+        {TGW_R_capacity, "\r\nRetry-After: 7\r\n", "Upgrade"},
+        {TGW_R_token_invalid, "\r\nX-Trace-ID: trace\r\n", "Retry-After"},
+        {TGW_R_headers_too_large, "431 Request Header Fields Too Large\r\n", "X-Correlation-ID"},
+        {TGW_R_allocation_not_found, "\"session_id\":\"s\\\"1\"", "resource_name"},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        char buf[2048] = {0}, length[48];
+        struct text_out o = {.at = buf, .size = sizeof(buf) - 1};
+        http1_write_error(&o, &(struct http1_error){.reason = rows[i].reason,
+                                                    .trace_id = "trace",
+                                                    .session_id = "s\"1",
+                                                    .retry_after_s = 7});
+        CU_ASSERT_FALSE(o.overflow);
+        CU_ASSERT_PTR_NOT_NULL(strstr(buf, rows[i].with));
+        CU_ASSERT_PTR_NULL(strstr(buf, rows[i].without));
+        const char *body = strstr(buf, "\r\n\r\n") + 4;
+        snprintf(length, sizeof(length), "\r\nContent-Length: %zu\r\n", strlen(body));
+        CU_ASSERT_PTR_NOT_NULL(strstr(buf, length));
+    }
+}
+
+static void the_101_echoes_the_protocol(void) {
+    static const char key[] = "dGhlIHNhbXBsZSBub25jZQ==";
+    char buf[512] = {0};
+    struct text_out o = {.at = buf, .size = sizeof(buf) - 1};
+    struct http1_answer a;
+    http1_write_101(&o, (struct text){key, 24}, (struct text){"abcdefghijklmnop", 16}, "corr-1234",
+                    "trace", "sess-1");
+    CU_ASSERT_FALSE(o.overflow);
+    CU_ASSERT_PTR_NOT_NULL(strstr(buf, "\r\nSec-WebSocket-Protocol: abcdefghijklmnop\r\n"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(
+        buf, "\r\nX-Correlation-ID: corr-1234\r\nX-Trace-ID: trace\r\nX-Session-ID: sess-1\r\n"));
+    CU_ASSERT_PTR_NULL(strstr(buf, "Extensions"));
+    CU_ASSERT_TRUE(http1_answer_parse((uint8_t *)buf, o.len, key, "abcdefghijklmnop", &a) &&
+                   a.upgrade);
+    CU_ASSERT_TRUE(http1_answer_parse((uint8_t *)buf, o.len, key, "another", &a) && !a.upgrade);
+}
+
 int main(void) {
     static const struct suite_case cases[] = {
         {"a browser's request", a_browsers_request},
@@ -158,6 +303,10 @@ int main(void) {
         {"the end of a head is found at every split", the_end_of_a_head_is_found_at_every_split},
         {"the error envelope", the_error_envelope},
         {"answers of an agent", answers_of_an_agent},
+        {"lengths", lengths},
+        {"correlation and trace ids", correlation_and_trace_ids},
+        {"fields that go with a status", fields_that_go_with_a_status},
+        {"the 101 echoes the protocol", the_101_echoes_the_protocol},
     };
     return suite_run("web/http1", cases, sizeof(cases) / sizeof(cases[0]));
 }
