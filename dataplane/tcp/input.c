@@ -251,15 +251,17 @@ static void our_fin_acked(struct tcb *c) {
         c->state = TCP_FIN_WAIT_2;
         if (!c->user)
             tcb_deadline(c, TCP_D_LIFE, c->stack->now_ns + RELEASED_LIFE_NS);
-    } else if (c->state == TCP_LAST_ACK) {
-        tcb_end(c, STREAM_END_OK);
     }
 }
 
 /* Both FINs are through and the owner has read everything (or is gone). */
-static void finish_if_done(struct tcb *c) {
+void tcp_finish_if_done(struct tcb *c) {
     bool unread = c->user && c->rcv.bytes;
-    if (!c->dead && c->fin_acked && c->fin_received && !unread && c->state != TCP_TIME_WAIT)
+    if (c->dead || !c->fin_acked || !c->fin_received || unread || c->state == TCP_TIME_WAIT)
+        return;
+    if (c->state == TCP_LAST_ACK) /* the peer closed first: it keeps the TIME_WAIT */
+        tcb_end(c, STREAM_END_OK);
+    else
         tcp_enter_time_wait(c);
 }
 
@@ -300,7 +302,7 @@ static void synchronized(struct tcb *c, const struct seg *s, struct rte_mbuf *m)
         tcp_receive(c, s, m);
     if (!c->dead && (s->flags & SEG_FIN) && !c->fin_received && s->seq + s->len == c->rcv_nxt)
         take_fin(c);
-    finish_if_done(c);
+    tcp_finish_if_done(c);
 }
 
 void tcp_input(void *stack, const struct seg *s, struct rte_mbuf *m) {

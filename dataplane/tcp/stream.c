@@ -43,6 +43,9 @@ static void op_consume(void *s, size_t n) {
     }
     bq_consume(&c->rcv, &c->stack->blocks, n);
     tcb_mark(c); /* a window update may be due */
+    /* The last byte of a finished connection: closed() comes with the next timer turn. */
+    if (!c->rcv.bytes && c->fin_acked && c->fin_received)
+        tcb_deadline(c, TCP_D_LIFE, c->stack->now_ns);
 }
 
 static size_t op_unread(void *s) {

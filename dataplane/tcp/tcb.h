@@ -152,5 +152,7 @@ void tcp_receive(struct tcb *c, const struct seg *s, struct rte_mbuf *m);
 
 /* input.c */
 void tcp_enter_time_wait(struct tcb *c);
+/* Leaves for TIME_WAIT or the end when both FINs are through and all is read. */
+void tcp_finish_if_done(struct tcb *c);
 
 #endif

@@ -120,6 +120,8 @@ void tcp_timer_fired(void *stack, struct timer *timer) {
             rtx_fired(c);
         else if (i == TCP_D_KEEPALIVE)
             keepalive_fired(c);
+        else if (c->user && c->fin_acked && c->fin_received)
+            tcp_finish_if_done(c);
         else
             tcb_end(c, STREAM_END_TIMEOUT);
     }
