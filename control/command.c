@@ -69,7 +69,7 @@ static void status(struct gateway *g, const cJSON *args, struct answer *a) {
                                 g->drain_deadline_ns > g->now_ns
                                     ? (double)((g->drain_deadline_ns - g->now_ns) / 1000000000)
                                     : 0);
-    cJSON_AddNumberToObject(o, "admit_percent", g->admit_percent);
+    cJSON_AddNumberToObject(o, "admit_percent", g->state.admit_percent);
     cJSON_AddNumberToObject(o, "sessions", (double)bridge_counter(&g->bridge, TGW_C_sessions));
     cJSON_AddNumberToObject(o, "pending",
                             (double)bridge_counter(&g->bridge, TGW_C_sessions_pending));
@@ -178,11 +178,8 @@ static void admit(struct gateway *g, const cJSON *args, struct answer *a) {
     uint32_t percent;
     if (!cJSON_HasObjectItem(args, "percent"))
         refuse(a, "bad_request", "percent: missing");
-    else if (number(args, "percent", 0, 0, 100, &percent, a)) {
-        g->admit_percent = percent;
-        gateway_send_policy(g);
-        log_plain(LOG_INFO, "admission_changed", "%u percent", percent);
-    }
+    else if (number(args, "percent", 0, 0, 100, &percent, a))
+        gateway_admit(g, percent);
 }
 
 static void ports(struct gateway *g, const cJSON *args, struct answer *a) {

@@ -25,8 +25,10 @@ struct app {
     uv_loop_t loop;
     uv_timer_t poll;
     uv_pipe_t socket;
-    uv_signal_t term, interrupt, quit;
+    uv_signal_t term, interrupt, quit, hangup;
     uint32_t quiet;
+    const char *config_path;
+    char **envp;
 };
 
 /* One client of the control socket. */
@@ -158,10 +160,24 @@ static void on_signal(uv_signal_t *s, int number) {
         uv_stop(&a->loop); /* SIGINT, SIGQUIT: this process alone, at once */
 }
 
-static void watch(struct app *a, uv_signal_t *s, int number) {
+/* SIGHUP: a file that does not hold up changes nothing. */
+static void on_hangup(uv_signal_t *s, int number) {
+    struct app *a = s->data;
+    char err[CONFIG_ERROR_BYTES];
+    struct config *fresh = malloc(sizeof(*fresh));
+    (void)number;
+    turn(a);
+    if (fresh && config_load(fresh, a->config_path, a->envp, err, sizeof(err)))
+        gateway_reconfigure(&a->gateway, fresh);
+    else
+        log_plain(LOG_ERROR, "config_refused", "%s", fresh ? err : "no memory");
+    free(fresh);
+}
+
+static void watch(struct app *a, uv_signal_t *s, int number, uv_signal_cb react) {
     uv_signal_init(&a->loop, s);
     s->data = a;
-    uv_signal_start(s, on_signal, number);
+    uv_signal_start(s, react, number);
 }
 
 static int run(struct app *a) {
@@ -169,14 +185,16 @@ static int run(struct app *a) {
     const struct rlimit no_core = {0, 0};
     setrlimit(RLIMIT_CORE, &no_core);
     prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+    log_set_level(a->gateway.config.log_level);
     uv_loop_init(&a->loop);
     if (!gateway_init(&a->gateway, err, sizeof(err)) || !listen_on_socket(a, err, sizeof(err))) {
         fprintf(stderr, "tgw-control: %s\n", err);
         return EXIT_USAGE;
     }
-    watch(a, &a->term, SIGTERM);
-    watch(a, &a->interrupt, SIGINT);
-    watch(a, &a->quit, SIGQUIT);
+    watch(a, &a->term, SIGTERM, on_signal);
+    watch(a, &a->interrupt, SIGINT, on_signal);
+    watch(a, &a->quit, SIGQUIT, on_signal);
+    watch(a, &a->hangup, SIGHUP, on_hangup);
     uv_timer_init(&a->loop, &a->poll);
     a->poll.data = a;
     uv_timer_start(&a->poll, on_poll, 0, 0);
@@ -201,5 +219,7 @@ int main(int argc, char **argv, char **envp) {
         fprintf(stderr, "tgw-control: %s\n", err);
         return EXIT_USAGE;
     }
+    app.config_path = argv[2];
+    app.envp = envp;
     return run(&app);
 }

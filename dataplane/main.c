@@ -3,6 +3,7 @@
 #include "config/config.h"
 #include "eal.h"
 #include "log.h"
+#include "revision.h"
 #include "shm_region.h"
 #include "worker.h"
 #include <errno.h>
@@ -20,10 +21,6 @@
 #include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
-
-#ifndef TGW_REVISION
-#define TGW_REVISION "unknown"
-#endif
 
 enum {
     EXIT_USAGE = 2,

@@ -24,6 +24,14 @@ enum tgw_stage {
     TGW_STAGE_COUNT
 };
 
+static inline const char *tgw_stage_name(enum tgw_stage s) {
+    static const char *const names[TGW_STAGE_COUNT] = {
+        [TGW_STAGE_idle] = "idle",     [TGW_STAGE_rx] = "rx",       [TGW_STAGE_stack] = "stack",
+        [TGW_STAGE_timers] = "timers", [TGW_STAGE_rings] = "rings", [TGW_STAGE_tx] = "tx",
+    };
+    return names[s];
+}
+
 struct tgw_counters {
     _Alignas(64) _Atomic uint64_t value[TGW_COUNTER_COUNT];
     _Atomic uint64_t reason[TGW_REASON_COUNT]; /* refusals, closes, drops by reason */
