@@ -55,8 +55,4 @@ bool token_make(char out[44], uint8_t hash[TGW_TOKEN_HASH_BYTES]);
 bool token_hash(const char *token, uint8_t hash[TGW_TOKEN_HASH_BYTES]);
 bool endpoint_parse(const char *text, struct tgw_endpoint *out);
 
-/* command.c: one request of the control socket; returns the answer, to be freed by the
- * caller. NULL: no memory. */
-char *command_run(struct gateway *g, const char *line, size_t len);
-
 #endif

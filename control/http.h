@@ -8,16 +8,16 @@
 enum { HTTP_BODY_MAX = 65536, HTTP_HEADERS_MAX = 8 };
 
 struct http_server;
+struct MHD_Connection;
 
 /* One whole request. HEAD comes as GET: the body of the answer is left out by itself. */
 struct http_request {
     const char *method, *path; /* the path is percent-decoded and holds no query */
     const char *body;          /* body_len bytes and a NUL; never NULL */
     size_t body_len;
-    void *connection; /* for http_header() */
+    struct MHD_Connection *connection; /* for http_header() */
 };
 
-/* Zeroed before the handler runs; without a status the answer is 500. */
 struct http_answer {
     unsigned status;
     const char *content_type; /* NULL: none */
@@ -28,7 +28,17 @@ struct http_answer {
     } headers[HTTP_HEADERS_MAX]; /* the first without a name ends them */
 };
 
-typedef void http_handler(void *ctx, const struct http_request *r, struct http_answer *a);
+/* Answers with http_answer() or http_text() exactly once, at once or later; r is good only
+ * inside the handler, but as the name of the request until it is answered. */
+typedef void http_handler(void *ctx, struct http_request *r);
+
+/* Header names and values and the content type are to last until the handler returns, or,
+ * for a later answer, for ever. */
+void http_answer(struct http_request *r, const struct http_answer *a);
+/* A copy of a NUL-terminated text, and no headers but the content type. */
+void http_text(struct http_request *r, unsigned status, const char *content_type, const char *text);
+/* A request header's value by its case-insensitive name, or NULL. */
+const char *http_header(const struct http_request *r, const char *name);
 
 /* Listen on "ADDRESS:PORT" or "[ADDRESS]:PORT" (numeric). NULL with "KEY: why" in err, KEY
  * being the configuration's name of the address. */
@@ -36,10 +46,5 @@ struct http_server *http_listen(uv_loop_t *loop, const char *key, const char *ad
                                 http_handler *handler, void *ctx, char *err, size_t err_bytes);
 /* Ends at once; the memory is freed by the loop. NULL is allowed. */
 void http_close(struct http_server *s);
-
-/* A request header's value by its case-insensitive name, or NULL. */
-const char *http_header(const struct http_request *r, const char *name);
-/* Set status and content type and copy the NUL-terminated text; no memory makes it a 500. */
-void http_text(struct http_answer *a, unsigned status, const char *content_type, const char *text);
 
 #endif

@@ -1,5 +1,5 @@
 /* tgw-control: the event loop around gateway.c. One thread. */
-#include "gateway.h"
+#include "command.h"
 #include "log.h"
 #include <errno.h>
 #include <signal.h>
@@ -31,10 +31,12 @@ struct app {
     char **envp;
 };
 
-/* One client of the control socket. */
+/* One client of the control socket. Answers may come after it has left. */
 struct client {
     uv_pipe_t pipe;
     struct app *app;
+    uint32_t waiting; /* requests without their answer */
+    bool closed;
     size_t len;
     char line[LINE_BYTES_MAX];
 };
@@ -61,8 +63,15 @@ static void on_poll(uv_timer_t *t) {
     uv_timer_start(t, on_poll, a->quiet > QUIET_TURNS ? POLL_IDLE_MS : POLL_BUSY_MS, 0);
 }
 
+static void free_if_done(struct client *c) {
+    if (c->closed && c->waiting == 0)
+        free(c);
+}
+
 static void on_closed(uv_handle_t *h) {
-    free(h->data);
+    struct client *c = h->data;
+    c->closed = true;
+    free_if_done(c);
 }
 
 static void on_written(uv_write_t *w, int status) {
@@ -73,21 +82,30 @@ static void on_written(uv_write_t *w, int status) {
     free(r);
 }
 
-static void answer(struct client *c, const char *line, size_t len) {
+static void send_line(struct client *c, char *text) {
     struct reply *r = calloc(1, sizeof(*r));
-    char *text = r ? command_run(&c->app->gateway, line, len) : NULL;
-    size_t n = text ? strlen(text) : 0;
-    char *with_newline = text ? realloc(text, n + 2) : NULL;
-    if (!with_newline) {
+    size_t n = strlen(text);
+    char *line = r ? realloc(text, n + 2) : NULL;
+    if (!line) {
         free(text);
         free(r);
         return;
     }
-    memcpy(with_newline + n, "\n", 2);
-    r->text = with_newline;
-    uv_buf_t buf = uv_buf_init(r->text, (unsigned)n + 1);
+    memcpy(line + n, "\n", 2);
+    r->text = line;
+    uv_buf_t buf = uv_buf_init(line, (unsigned)n + 1);
     if (uv_write(&r->write, (uv_stream_t *)&c->pipe, &buf, 1, on_written) != 0)
         on_written(&r->write, 0);
+}
+
+static void on_answer(void *ctx, char *text) {
+    struct client *c = ctx;
+    c->waiting--;
+    if (text && !uv_is_closing((uv_handle_t *)&c->pipe))
+        send_line(c, text);
+    else
+        free(text);
+    free_if_done(c);
 }
 
 static void on_alloc(uv_handle_t *h, size_t suggested, uv_buf_t *buf) {
@@ -108,7 +126,8 @@ static void on_read(uv_stream_t *s, ssize_t n, const uv_buf_t *buf) {
     turn(c->app); /* the time of this command */
     while ((end = memchr(c->line, '\n', c->len)) != NULL) {
         size_t line = (size_t)(end - c->line);
-        answer(c, c->line, line);
+        c->waiting++;
+        command_run(&c->app->gateway, c->line, line, on_answer, c);
         c->len -= line + 1;
         memmove(c->line, end + 1, c->len);
     }

@@ -115,7 +115,7 @@ static const char *ask(struct query *q, struct bridge *b) {
     return sent ? NULL : "the command ring is full";
 }
 
-bool query_start(struct queries *all, struct bridge *b, enum query_kind kind, const char *session,
+void query_start(struct queries *all, struct bridge *b, enum query_kind kind, const char *session,
                  uint64_t now_ns, query_done *done, void *ctx) {
     struct query *q = all->at;
     while (q < all->at + QUERIES_MAX && q->done)
@@ -126,7 +126,7 @@ bool query_start(struct queries *all, struct bridge *b, enum query_kind kind, co
                                                                : NULL;
     if (wrong) {
         done(ctx, NULL, "unavailable", wrong);
-        return false;
+        return;
     }
     all->seq += 1 + (all->seq + 1 == 0); /* 0 means unasked */
     *q = (struct query){.done = done,
@@ -139,7 +139,6 @@ bool query_start(struct queries *all, struct bridge *b, enum query_kind kind, co
     wrong = ask(q, b);
     if (wrong)
         finish(q, "unavailable", wrong);
-    return wrong == NULL;
 }
 
 static void on_session(struct query *q, const struct tgw_ev_session *e) {

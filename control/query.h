@@ -35,9 +35,9 @@ struct queries {
     uint32_t seq;
 };
 
-/* `session`: a session_id, or the handle that a list shows. False, with the reason handed
- * to `done`: too many at once, no dataplane, or not a name. */
-bool query_start(struct queries *q, struct bridge *b, enum query_kind kind, const char *session,
+/* `session`: a session_id, or the handle that a list shows. `done` is called exactly once:
+ * at once when it cannot be asked, else by one of the functions below. */
+void query_start(struct queries *q, struct bridge *b, enum query_kind kind, const char *session,
                  uint64_t now_ns, query_done *done, void *ctx);
 /* An event with a seq. */
 void query_event(struct queries *q, struct bridge *b, const union tgw_event *e);

@@ -127,8 +127,8 @@ static void on_done(void *ctx, cJSON *result, const char *code, const char *mess
     snprintf(got->code, sizeof(got->code), "%s", code ? code : "");
 }
 
-static bool ask(enum query_kind kind, const char *session, struct got *got) {
-    return query_start(&b->g.queries, &b->g.bridge, kind, session, b->now_ns, on_done, got);
+static void ask(enum query_kind kind, const char *session, struct got *got) {
+    query_start(&b->g.queries, &b->g.bridge, kind, session, b->now_ns, on_done, got);
 }
 
 static void take_sync_lists(void) {
@@ -142,7 +142,7 @@ static void a_list_gathers_every_core(void) {
     union tgw_cmd cmd;
     begin();
     take_sync_lists();
-    CU_ASSERT_TRUE(ask(QUERY_LIST, "", &got));
+    ask(QUERY_LIST, "", &got);
     for (uint32_t i = 0; i < CORES; i++) {
         CU_ASSERT_TRUE_FATAL(next_command(i, TGW_CMD_LIST, &cmd));
         say_session(i, 7, cmd.msg.seq, "s");
@@ -164,7 +164,7 @@ static void a_session_is_found_by_its_id(void) {
     union tgw_cmd cmd;
     begin();
     take_sync_lists();
-    CU_ASSERT_TRUE(ask(QUERY_KILL, "wanted", &got));
+    ask(QUERY_KILL, "wanted", &got);
     CU_ASSERT_TRUE_FATAL(next_command(0, TGW_CMD_LIST, &cmd));
     say_session(0, 1, cmd.msg.seq, "other");
     say_list_end(0, cmd.msg.seq);
@@ -187,7 +187,7 @@ static void a_handle_goes_straight_to_its_core(void) {
     begin();
     take_sync_lists();
     snprintf(text, sizeof(text), "%016lx", tgw_handle_make(1, 1, 3));
-    CU_ASSERT_TRUE(ask(QUERY_SHOW, text, &got));
+    ask(QUERY_SHOW, text, &got);
     CU_ASSERT_TRUE_FATAL(next_command(1, TGW_CMD_SHOW, &cmd));
     say_session(1, 3, cmd.msg.seq, "s");
     turn(1000);
@@ -203,15 +203,15 @@ static void what_does_not_answer_is_named(void) {
     union tgw_cmd cmd;
     begin();
     take_sync_lists();
-    CU_ASSERT_TRUE(ask(QUERY_KILL, "nobody", &unknown));
+    ask(QUERY_KILL, "nobody", &unknown);
     CU_ASSERT_TRUE_FATAL(next_command(0, TGW_CMD_LIST, &cmd));
     say_list_end(0, cmd.msg.seq);
     say_list_end(1, cmd.msg.seq);
     turn(1000);
     CU_ASSERT_STRING_EQUAL(unknown.code, "not_found");
     for (int i = 0; i < QUERIES_MAX; i++)
-        CU_ASSERT_TRUE(ask(QUERY_LIST, "", &silent));
-    CU_ASSERT_FALSE(ask(QUERY_LIST, "", &full));
+        ask(QUERY_LIST, "", &silent);
+    ask(QUERY_LIST, "", &full);
     CU_ASSERT_STRING_EQUAL(full.code, "unavailable");
     turn((uint64_t)3 * SECOND);
     CU_ASSERT_EQUAL(silent.calls, QUERIES_MAX);
