@@ -1,4 +1,5 @@
 /* tgw-control: the event loop around gateway.c. One thread. */
+#include "admin.h"
 #include "command.h"
 #include "log.h"
 #include <errno.h>
@@ -25,6 +26,7 @@ struct app {
     uv_loop_t loop;
     uv_timer_t poll;
     uv_pipe_t socket;
+    struct http_server *admin;
     uv_signal_t term, interrupt, quit, hangup;
     uint32_t quiet;
     const char *config_path;
@@ -169,6 +171,15 @@ static bool listen_on_socket(struct app *a, char *err, size_t err_bytes) {
     return rc == 0;
 }
 
+/* admin_listen "" serves no admin pages. */
+static bool listen_for_admin(struct app *a, char *err, size_t err_bytes) {
+    const char *address = a->gateway.config.admin_listen;
+    if (address[0])
+        a->admin = http_listen(&a->loop, "admin_listen", address, admin_handler, &a->gateway, err,
+                               err_bytes);
+    return a->admin || !address[0];
+}
+
 static void on_signal(uv_signal_t *s, int number) {
     struct app *a = s->data;
     turn(a);
@@ -206,7 +217,8 @@ static int run(struct app *a) {
     prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
     log_set_level(a->gateway.config.log_level);
     uv_loop_init(&a->loop);
-    if (!gateway_init(&a->gateway, err, sizeof(err)) || !listen_on_socket(a, err, sizeof(err))) {
+    if (!gateway_init(&a->gateway, err, sizeof(err)) || !listen_on_socket(a, err, sizeof(err)) ||
+        !listen_for_admin(a, err, sizeof(err))) {
         fprintf(stderr, "tgw-control: %s\n", err);
         return EXIT_USAGE;
     }
@@ -221,6 +233,7 @@ static int run(struct app *a) {
     uv_run(&a->loop, UV_RUN_DEFAULT);
     log_plain(LOG_INFO, "control_stopped", "done");
     unlink(a->gateway.config.control_socket);
+    http_close(a->admin);
     gateway_fini(&a->gateway);
     return 0;
 }

@@ -201,6 +201,9 @@ async def a_drain_refuses_and_is_taken_back():
         await asyncio.sleep(0.2)
         status, body, headers = get("/readyz")
         assert status == 503 and "draining" in body["reasons"]
+        status, text = admin("/readyz")
+        assert status == 503 and "draining" in text
+        assert metric("terminal_gateway_draining") == 1
         key = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13",
                "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Protocol": token}
         status, body, headers = get("/ws/terminal/lab", headers=key)
@@ -266,6 +269,16 @@ def metric(name, text=None):
         if line.startswith(name + " "):
             return float(line.split()[-1])
     raise AssertionError(f"no metric {name}")
+
+
+def admin(path):
+    """Status and body of an admin page: it listens where the control process runs."""
+    pid = open(f"{LAB}/control.pid").read()
+    done = subprocess.run(["nsenter", f"--net=/proc/{pid}/ns/net", "curl", "-s", "-w",
+                           "\n%{http_code}", f"http://127.0.0.1:9464{path}"],
+                          capture_output=True, text=True, check=True)
+    body, status = done.stdout.rsplit("\n", 1)
+    return int(status), body
 
 
 def in_use():
@@ -352,7 +365,8 @@ async def metrics_are_clean_and_count():
         await ws.send("exit\n")
     assert (await refused(token))[2] == "token_replayed"
     await asyncio.sleep(0.1)
-    text = control("metrics")["text"]
+    status, text = admin("/metrics")
+    assert status == 200 and admin("/healthz")[0] == 200 and admin("/readyz")[0] == 200
     assert metric("terminal_token_replay_rejected_total", text) == before + 1
     done = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True,
                           text=True)
