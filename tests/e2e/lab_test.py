@@ -273,7 +273,7 @@ def metric(name, text=None):
 
 def admin(path):
     """Status and body of an admin page: it listens where the control process runs."""
-    pid = open(f"{LAB}/control.pid").read()
+    pid = open(f"{LAB}/control.pid").read().strip()
     done = subprocess.run(["nsenter", f"--net=/proc/{pid}/ns/net", "curl", "-s", "-w",
                            "\n%{http_code}", f"http://127.0.0.1:9464{path}"],
                           capture_output=True, text=True, check=True)
