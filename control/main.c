@@ -1,5 +1,6 @@
 /* tgw-control: the event loop around gateway.c. One thread. */
 #include "command.h"
+#include "lab.h"
 #include "log.h"
 #include <errno.h>
 #include <signal.h>
@@ -26,6 +27,7 @@ struct app {
     uv_timer_t poll;
     uv_pipe_t socket;
     uv_signal_t term, interrupt, quit, hangup;
+    struct lab *lab; /* NULL: no lab_listen */
     uint32_t quiet;
     const char *config_path;
     char **envp;
@@ -199,6 +201,13 @@ static void watch(struct app *a, uv_signal_t *s, int number, uv_signal_cb react)
     uv_signal_start(s, react, number);
 }
 
+static bool serve_lab(struct app *a, char *err, size_t err_bytes) {
+    if (!a->gateway.config.lab_listen[0])
+        return true;
+    a->lab = lab_start(&a->loop, &a->gateway, err, err_bytes);
+    return a->lab != NULL;
+}
+
 static int run(struct app *a) {
     char err[CONFIG_ERROR_BYTES];
     const struct rlimit no_core = {0, 0};
@@ -206,7 +215,8 @@ static int run(struct app *a) {
     prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
     log_set_level(a->gateway.config.log_level);
     uv_loop_init(&a->loop);
-    if (!gateway_init(&a->gateway, err, sizeof(err)) || !listen_on_socket(a, err, sizeof(err))) {
+    if (!gateway_init(&a->gateway, err, sizeof(err)) || !listen_on_socket(a, err, sizeof(err)) ||
+        !serve_lab(a, err, sizeof(err))) {
         fprintf(stderr, "tgw-control: %s\n", err);
         return EXIT_USAGE;
     }
@@ -220,6 +230,7 @@ static int run(struct app *a) {
     log_plain(LOG_INFO, "control_started", "socket %s", a->gateway.config.control_socket);
     uv_run(&a->loop, UV_RUN_DEFAULT);
     log_plain(LOG_INFO, "control_stopped", "done");
+    lab_stop(a->lab);
     unlink(a->gateway.config.control_socket);
     gateway_fini(&a->gateway);
     return 0;
