@@ -1,4 +1,5 @@
 /* tgw-control: the event loop around gateway.c. One thread. */
+#include "admin.h"
 #include "command.h"
 #include "lab.h"
 #include "log.h"
@@ -26,6 +27,7 @@ struct app {
     uv_loop_t loop;
     uv_timer_t poll;
     uv_pipe_t socket;
+    struct http_server *admin;
     uv_signal_t term, interrupt, quit, hangup;
     struct lab *lab; /* NULL: no lab_listen */
     uint32_t quiet;
@@ -171,6 +173,15 @@ static bool listen_on_socket(struct app *a, char *err, size_t err_bytes) {
     return rc == 0;
 }
 
+/* admin_listen "" serves no admin pages. */
+static bool listen_for_admin(struct app *a, char *err, size_t err_bytes) {
+    const char *address = a->gateway.config.admin_listen;
+    if (address[0])
+        a->admin = http_listen(&a->loop, "admin_listen", address, admin_handler, &a->gateway, err,
+                               err_bytes);
+    return a->admin || !address[0];
+}
+
 static void on_signal(uv_signal_t *s, int number) {
     struct app *a = s->data;
     turn(a);
@@ -201,7 +212,7 @@ static void watch(struct app *a, uv_signal_t *s, int number, uv_signal_cb react)
     uv_signal_start(s, react, number);
 }
 
-static bool serve_lab(struct app *a, char *err, size_t err_bytes) {
+static bool listen_for_lab(struct app *a, char *err, size_t err_bytes) {
     if (!a->gateway.config.lab_listen[0])
         return true;
     a->lab = lab_start(&a->loop, &a->gateway, err, err_bytes);
@@ -216,7 +227,7 @@ static int run(struct app *a) {
     log_set_level(a->gateway.config.log_level);
     uv_loop_init(&a->loop);
     if (!gateway_init(&a->gateway, err, sizeof(err)) || !listen_on_socket(a, err, sizeof(err)) ||
-        !serve_lab(a, err, sizeof(err))) {
+        !listen_for_admin(a, err, sizeof(err)) || !listen_for_lab(a, err, sizeof(err))) {
         fprintf(stderr, "tgw-control: %s\n", err);
         return EXIT_USAGE;
     }
@@ -232,6 +243,7 @@ static int run(struct app *a) {
     log_plain(LOG_INFO, "control_stopped", "done");
     lab_stop(a->lab);
     unlink(a->gateway.config.control_socket);
+    http_close(a->admin);
     gateway_fini(&a->gateway);
     return 0;
 }

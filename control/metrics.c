@@ -148,6 +148,12 @@ static void ports(const struct tgw_shm *shm, FILE *out) {
             total > free ? total - free : 0, free);
 }
 
+static void blocks(const struct bridge *b, FILE *out) {
+    pair(out, "dataplane_blocks_used", "gauge", "data blocks of queued and unread bytes", "pool",
+         "small", bridge_counter(b, TGW_C_small_blocks_used), "large",
+         bridge_counter(b, TGW_C_large_blocks_used));
+}
+
 static void cores(const struct gateway *g, FILE *out) {
     const struct bridge *b = &g->bridge;
     family(out, "dataplane_core_busy_ratio", "gauge", "share of the last second not idle");
@@ -204,6 +210,7 @@ static void counters(const struct bridge *b, FILE *out, const char *prefix) {
 
 static void dataplane(const struct gateway *g, FILE *out) {
     ports(g->bridge.shm, out);
+    blocks(&g->bridge, out);
     cores(g, out);
     drops(&g->bridge, out);
     counters(&g->bridge, out, "tcp_");

@@ -70,6 +70,11 @@ struct stream tcp_connect(struct tcp_stack *t, uint64_t now_ns, const struct tgw
                                             const struct tgw_endpoint *remote),
                           void *pick_ctx);
 
+/* The same from an address and port of the caller's choice (a load rig's many clients). */
+struct stream tcp_connect_from(struct tcp_stack *t, uint64_t now_ns,
+                               const struct tgw_endpoint *local, const struct tgw_endpoint *remote,
+                               const struct stream_handler *handler, void *user);
+
 /* Change the owner (a session handed from one module to another). */
 void tcp_set_owner(struct stream s, const struct stream_handler *handler, void *user);
 
