@@ -1,6 +1,7 @@
 /* tgw-control: the event loop around gateway.c. One thread. */
 #include "admin.h"
 #include "command.h"
+#include "lab.h"
 #include "log.h"
 #include "versions.h"
 #include <errno.h>
@@ -29,6 +30,7 @@ struct app {
     uv_pipe_t socket;
     struct http_server *admin;
     uv_signal_t term, interrupt, quit, hangup;
+    struct lab *lab; /* NULL: no lab_listen */
     uint32_t quiet;
 };
 
@@ -205,6 +207,13 @@ static void watch(struct app *a, uv_signal_t *s, int number, uv_signal_cb react)
     uv_signal_start(s, react, number);
 }
 
+static bool listen_for_lab(struct app *a, char *err, size_t err_bytes) {
+    if (!a->gateway.config.lab_listen[0])
+        return true;
+    a->lab = lab_start(&a->loop, &a->gateway, err, err_bytes);
+    return a->lab != NULL;
+}
+
 static int run(struct app *a) {
     char err[CONFIG_ERROR_BYTES];
     const struct rlimit no_core = {0, 0};
@@ -213,7 +222,7 @@ static int run(struct app *a) {
     log_set_level(a->gateway.config.log_level);
     uv_loop_init(&a->loop);
     if (!gateway_init(&a->gateway, err, sizeof(err)) || !listen_on_socket(a, err, sizeof(err)) ||
-        !listen_for_admin(a, err, sizeof(err))) {
+        !listen_for_admin(a, err, sizeof(err)) || !listen_for_lab(a, err, sizeof(err))) {
         fprintf(stderr, "tgw-control: %s\n", err);
         return EXIT_USAGE;
     }
@@ -227,6 +236,7 @@ static int run(struct app *a) {
     log_plain(LOG_INFO, "control_started", "socket %s", a->gateway.config.control_socket);
     uv_run(&a->loop, UV_RUN_DEFAULT);
     log_plain(LOG_INFO, "control_stopped", "done");
+    lab_stop(a->lab);
     unlink(a->gateway.config.control_socket);
     http_close(a->admin);
     gateway_fini(&a->gateway);
