@@ -315,9 +315,10 @@ static void arm_retransmit(struct tcb *c) {
         tcb_deadline(c, TCP_D_RTX, c->stack->now_ns + tcp_rto_ns(c));
 }
 
-/* The window has opened enough to be worth telling. */
+/* The window has opened enough to be worth telling, and the field has room to tell it. */
 static bool window_update_due(const struct tcb *c) {
-    uint32_t open = c->rcv_nxt + tcp_rcv_space(c) - c->rcv_adv;
+    uint32_t space = tcp_rcv_space(c), most = UINT32_C(65535) << c->rcv_wscale;
+    uint32_t open = c->rcv_nxt + (space < most ? space : most) - c->rcv_adv;
     uint32_t step = c->stack->config.rcv_buffer_bytes / 4;
     uint32_t two = 2u * c->mss;
     return (int32_t)open > 0 && open >= (step < two ? step : two);
