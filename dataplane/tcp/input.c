@@ -143,8 +143,9 @@ static bool syn_received(struct tcb *c, const struct seg *s) {
         tcb_kill(c);
         return false;
     }
-    if (!c->user)
-        c->user = user; /* accepted() may have set it itself */
+    if (c->user || c->deadline_ns[TCP_D_LIFE]) /* accepted() has set it, or released it */
+        return true;
+    c->user = user;
     return true;
 }
 
@@ -177,6 +178,9 @@ static void reset_received(struct tcb *c, const struct seg *s) {
         tcp_challenge(c);
         return;
     }
+    /* As in TIME_WAIT: the peer is gone in good order, what it sent is yet to be read. */
+    if (c->fin_acked && c->fin_received)
+        return;
     tgw_count(c->stack->counters, TGW_C_tcp_resets_in, 1);
     tcb_end(c, STREAM_END_RESET);
 }
@@ -257,8 +261,12 @@ static void our_fin_acked(struct tcb *c) {
 /* Both FINs are through and the owner has read everything (or is gone). */
 void tcp_finish_if_done(struct tcb *c) {
     bool unread = c->user && c->rcv.bytes;
-    if (c->dead || !c->fin_acked || !c->fin_received || unread || c->state == TCP_TIME_WAIT)
+    if (c->dead || !c->fin_acked || !c->fin_received || c->state == TCP_TIME_WAIT)
         return;
+    if (unread) { /* nothing more is asked of the peer */
+        tcb_deadline(c, TCP_D_KEEPALIVE, 0);
+        return;
+    }
     if (c->state == TCP_LAST_ACK) /* the peer closed first: it keeps the TIME_WAIT */
         tcb_end(c, STREAM_END_OK);
     else
@@ -279,6 +287,9 @@ static void time_wait(struct tcb *c, const struct seg *s) {
     }
     if (s->flags & SEG_RST)
         return; /* RFC 1337: no assassination */
+    /* What needs no answer gets none: the peer may be in TIME_WAIT as well. */
+    if (s->len == 0 && !(s->flags & (SEG_SYN | SEG_FIN)) && s->seq == c->rcv_nxt)
+        return;
     c->ack_now = true;
     if (s->flags & SEG_FIN)
         tcb_deadline(c, TCP_D_LIFE, t->now_ns + (uint64_t)t->config.time_wait_ms * 1000000);

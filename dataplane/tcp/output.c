@@ -320,7 +320,7 @@ static bool window_update_due(const struct tcb *c) {
     uint32_t open = c->rcv_nxt + tcp_rcv_space(c) - c->rcv_adv;
     uint32_t step = c->stack->config.rcv_buffer_bytes / 4;
     uint32_t two = 2u * c->mss;
-    return (int32_t)open > 0 && open >= (step < two ? step : two);
+    return !c->fin_received && (int32_t)open > 0 && open >= (step < two ? step : two);
 }
 
 void tcp_output(struct tcb *c) {

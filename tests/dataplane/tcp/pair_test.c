@@ -16,7 +16,7 @@ struct end {
     struct host *host;
     struct stream s;
     uint64_t to_send, sent, received;
-    bool connected, closed, shut, half, no_read, reset_on_data;
+    bool connected, closed, shut, half, no_read, reset_on_data, release_at_once, released;
     enum stream_end why;
     unsigned wrong;
 };
@@ -63,6 +63,7 @@ static void on_connected(void *user) {
 
 static void on_readable(void *user) {
     struct end *e = user;
+    CU_ASSERT_FALSE(e->released);
     const uint8_t *data;
     size_t n;
     while (!e->no_read && (n = e->s.ops->peek(e->s.impl, &data)) > 0) {
@@ -86,6 +87,7 @@ static void on_writable(void *user) {
 
 static void on_closed(void *user, enum stream_end why) {
     struct end *e = user;
+    CU_ASSERT_FALSE(e->released);
     e->closed = true;
     e->why = why;
 }
@@ -101,6 +103,10 @@ static void *on_accepted(void *ctx, struct stream s, const struct tgw_endpoint *
     h->end.connected = true;
     tcp_set_owner(s, &handler, &h->end);
     push(&h->end);
+    if (h->end.release_at_once) {
+        h->end.released = true;
+        s.ops->release(s.impl);
+    }
     return &h->end;
 }
 
@@ -300,6 +306,57 @@ static void a_dead_peer_is_given_up(void) {
     finish(&w);
 }
 
+/* Both in TIME_WAIT: an ACK that nobody needs must not draw another. */
+static void a_simultaneous_close_is_quiet(void) {
+    const struct port_config twice = {.duplicate_pm = 1000};
+    static struct world w;
+    begin(&w, &twice, 13);
+    open_connection(&w);
+    run(&w, 1000, true);
+    run(&w, 10, false);
+    uint64_t sent = tgw_counter_get(&w.h[0].counters, TGW_C_tcp_segments_out);
+    run(&w, 1000, false);
+    CU_ASSERT_EQUAL(tgw_counter_get(&w.h[0].counters, TGW_C_tcp_segments_out), sent);
+    finish(&w);
+}
+
+/* The peer is done and gone: neither a window update nor a keepalive may draw its RST,
+ * and what it sent is still there to be read. */
+static void unread_data_outlives_the_peer(void) {
+    static struct world w;
+    begin(&w, NULL, 14);
+    w.h[0].end.to_send = 100000;
+    w.h[1].end.no_read = true;
+    open_connection(&w);
+    run(&w, 200000, false);
+    CU_ASSERT_TRUE(w.h[0].end.closed);
+    CU_ASSERT_FALSE_FATAL(w.h[1].end.closed);
+    for (int i = 0; i < 100 && !w.h[1].end.closed; i++) {
+        const uint8_t *data;
+        struct end *e = &w.h[1].end;
+        size_t n = e->s.ops->peek(e->s.impl, &data);
+        e->s.ops->consume(e->s.impl, n);
+        e->received += n;
+        run(&w, 10, false);
+    }
+    CU_ASSERT_EQUAL(w.h[1].end.received, 100000);
+    CU_ASSERT_TRUE(w.h[1].end.closed);
+    CU_ASSERT_EQUAL(w.h[1].end.why, STREAM_END_OK);
+    finish(&w);
+}
+
+static void a_stream_released_at_once_stays_released(void) {
+    static struct world w;
+    begin(&w, NULL, 15);
+    w.h[0].end.to_send = 1000;
+    w.h[1].end.release_at_once = true;
+    open_connection(&w);
+    run(&w, 2000, false);
+    CU_ASSERT_TRUE(w.h[0].end.closed);
+    CU_ASSERT_EQUAL(w.h[0].end.why, STREAM_END_OK);
+    finish(&w);
+}
+
 int main(void) {
     static const struct suite_case cases[] = {
         {"bytes cross a good wire", bytes_cross_a_good_wire},
@@ -309,6 +366,9 @@ int main(void) {
         {"a reset reaches the other end", a_reset_reaches_the_other_end},
         {"a closed port refuses", a_closed_port_refuses},
         {"a dead peer is given up", a_dead_peer_is_given_up},
+        {"a simultaneous close is quiet", a_simultaneous_close_is_quiet},
+        {"unread data outlives the peer", unread_data_outlives_the_peer},
+        {"a stream released at once stays released", a_stream_released_at_once_stays_released},
     };
     mbufs = test_eal_init(8191);
     return suite_run("tcp/pair", cases, sizeof(cases) / sizeof(cases[0]));
