@@ -323,6 +323,13 @@ static bool window_update_due(const struct tcb *c) {
     return !c->fin_received && (int32_t)open > 0 && open >= (step < two ? step : two);
 }
 
+/* Where an ACK without data stands: in the peer's window even when a probe went beyond,
+ * or the peer would not listen to it. */
+static uint32_t ack_seq(const struct tcb *c) {
+    uint32_t edge = c->snd_una + c->snd_wnd;
+    return seq_lt(edge, c->snd_nxt) ? edge : c->snd_nxt;
+}
+
 void tcp_output(struct tcb *c) {
     if (c->state == TCP_SYN_SENT || c->state == TCP_SYN_RECEIVED) {
         send_syn(c);
@@ -337,7 +344,7 @@ void tcp_output(struct tcb *c) {
         emit(c, c->snd_una - 1, 0, SEG_ACK); /* below the window: the peer must answer */
     c->keepalive_now = false;
     if (c->ack_now || window_update_due(c))
-        emit(c, c->snd_nxt, 0, SEG_ACK);
+        emit(c, ack_seq(c), 0, SEG_ACK);
     if (c->state != TCP_TIME_WAIT)
         arm_retransmit(c);
 }

@@ -32,6 +32,7 @@ struct host {
 struct world {
     struct host h[2];
     uint64_t now_ns;
+    uint32_t keepalive_ms;
 };
 
 static uint8_t pattern(uint64_t i) {
@@ -110,10 +111,10 @@ static void *on_accepted(void *ctx, struct stream s, const struct tgw_endpoint *
     return &h->end;
 }
 
-static void make_host(struct host *h, struct port *port, int number, uint64_t seed,
-                      uint64_t now_ns) {
+static void make_host(struct world *w, struct port *port, int number, uint64_t seed) {
     static const struct net_ops up = {tcp_input, tcp_icmp_error};
     char text[32];
+    struct host *h = &w->h[number - 1];
     struct net_config nc = {.iface_count = 1, .pool = mbufs, .counters = &h->counters};
     struct tcp_config tc;
     h->port = port;
@@ -121,14 +122,15 @@ static void make_host(struct host *h, struct port *port, int number, uint64_t se
     nc.iface[0] = (struct net_iface_config){.port = port, .addr_count = 1};
     snprintf(text, sizeof(text), "198.18.0.%d/24", number);
     CU_ASSERT_TRUE_FATAL(ip_prefix_parse(text, true, &nc.iface[0].addr[0]));
-    h->net = net_create(&nc, &up, NULL, now_ns);
+    h->net = net_create(&nc, &up, NULL, w->now_ns);
     tcp_config_defaults(&tc);
     tc.connections_max = 16;
+    tc.keepalive_ms = w->keepalive_ms ? w->keepalive_ms : tc.keepalive_ms;
     tc.small_blocks = tc.large_blocks = 2048;
     tc.counters = &h->counters;
     tc.seed = seed;
     memset(tc.secret, number + (int)seed, sizeof(tc.secret));
-    h->tcp = tcp_create(&tc, h->net, now_ns);
+    h->tcp = tcp_create(&tc, h->net, w->now_ns);
     CU_ASSERT_FATAL(h->net && h->tcp);
     net_bind(h->net, h->tcp);
     h->end.host = h;
@@ -136,9 +138,11 @@ static void make_host(struct host *h, struct port *port, int number, uint64_t se
     CU_ASSERT_TRUE(tcp_listen(h->tcp, 80, &l));
 }
 
-static void begin(struct world *w, const struct port_config *faults, uint64_t seed) {
+static void begin_with(struct world *w, const struct port_config *faults, uint64_t seed,
+                       uint32_t keepalive_ms) {
     struct port *port[2];
     memset(w, 0, sizeof(*w));
+    w->keepalive_ms = keepalive_ms;
     w->now_ns = UINT64_C(5000000000) + seed;
     CU_ASSERT_TRUE_FATAL(port_sim_pair(port, 1500, 1024));
     if (faults) {
@@ -147,7 +151,11 @@ static void begin(struct world *w, const struct port_config *faults, uint64_t se
         port[0] = port_fault_wrap(port[0], &c, mbufs);
     }
     for (int i = 0; i < 2; i++)
-        make_host(&w->h[i], port[i], i + 1, seed + (uint64_t)i, w->now_ns);
+        make_host(w, port[i], i + 1, seed + (uint64_t)i);
+}
+
+static void begin(struct world *w, const struct port_config *faults, uint64_t seed) {
+    begin_with(w, faults, seed, 0);
 }
 
 static void turn(struct host *h, uint64_t now_ns) {
@@ -357,6 +365,23 @@ static void a_stream_released_at_once_stays_released(void) {
     finish(&w);
 }
 
+/* The writer's probes are seldom then, and are no silence to either end's keepalive. */
+static void a_reader_may_stop_for_long(void) {
+    static struct world w;
+    begin_with(&w, NULL, 16, 20000);
+    w.h[0].end.to_send = 3000000;
+    w.h[1].end.no_read = true;
+    open_connection(&w);
+    run(&w, 400000, false);
+    CU_ASSERT_FALSE(w.h[0].end.closed);
+    CU_ASSERT_FALSE_FATAL(w.h[1].end.closed);
+    w.h[1].end.no_read = false;
+    on_readable(&w.h[1].end);
+    run(&w, 90000, true);
+    CU_ASSERT_EQUAL(w.h[1].end.received, 3000000);
+    finish(&w);
+}
+
 int main(void) {
     static const struct suite_case cases[] = {
         {"bytes cross a good wire", bytes_cross_a_good_wire},
@@ -368,6 +393,7 @@ int main(void) {
         {"a dead peer is given up", a_dead_peer_is_given_up},
         {"a simultaneous close is quiet", a_simultaneous_close_is_quiet},
         {"unread data outlives the peer", unread_data_outlives_the_peer},
+        {"a reader may stop for long", a_reader_may_stop_for_long},
         {"a stream released at once stays released", a_stream_released_at_once_stays_released},
     };
     mbufs = test_eal_init(8191);
