@@ -149,13 +149,13 @@ static bool syn_received(struct tcb *c, const struct seg *s) {
     return true;
 }
 
-/* First check: sequence number (section 3.10.7.4) with the zero-window exceptions. */
+/* First check: sequence number (section 3.10.7.4) with the zero-window exceptions. A
+ * segment without data may stand at the very edge: who has filled the window sends so. */
 static bool in_window(const struct tcb *c, const struct seg *s) {
     uint32_t len = s->len + !!(s->flags & SEG_SYN) + !!(s->flags & SEG_FIN);
     uint32_t wnd = c->rcv_adv - c->rcv_nxt;
     if (len == 0)
-        return wnd == 0 ? s->seq == c->rcv_nxt
-                        : seq_le(c->rcv_nxt, s->seq) && seq_lt(s->seq, c->rcv_nxt + wnd);
+        return seq_le(c->rcv_nxt, s->seq) && seq_le(s->seq, c->rcv_nxt + wnd);
     return seq_lt(s->seq, c->rcv_nxt + (wnd ? wnd : 1)) && seq_lt(c->rcv_nxt, s->seq + len);
 }
 
@@ -163,6 +163,12 @@ static void drop_and_ack(struct tcb *c, enum tgw_reason r) {
     tgw_count_reason(c->stack->counters, r);
     c->ack_now = true;
     tcb_mark(c);
+}
+
+/* An ACK for an ACK could go on for ever: within the limit of challenges. */
+static void answer_limited(struct tcb *c, enum tgw_reason r) {
+    tgw_count_reason(c->stack->counters, r);
+    tcp_challenge(c);
 }
 
 /* RFC 7323 section 5.3 R1; idle over 24 days lets old values pass (section 5.5). */
@@ -192,8 +198,10 @@ static bool acceptable(struct tcb *c, const struct seg *s) {
         return false;
     }
     if (!in_window(c, s)) {
-        if (!(s->flags & SEG_RST))
+        if (s->len || (s->flags & (SEG_SYN | SEG_FIN)))
             drop_and_ack(c, TGW_R_tcp_out_of_window);
+        else if (!(s->flags & SEG_RST))
+            answer_limited(c, TGW_R_tcp_out_of_window);
         else
             tgw_count_reason(c->stack->counters, TGW_R_tcp_rst_invalid);
         /* An ACK below the window still counts: the peer may be probing. */

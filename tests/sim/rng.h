@@ -30,7 +30,7 @@ static inline uint64_t rng_range(struct rng *r, uint64_t lo, uint64_t hi) {
 /* lo..hi, every order of magnitude as likely as the next. */
 static inline uint64_t rng_scale(struct rng *r, uint64_t lo, uint64_t hi) {
     uint64_t top = lo + 1;
-    while (top < hi && rng_next(r) % 8)
+    while (top < hi && rng_next(r) % 24)
         top = top < hi / 2 ? top * 2 : hi;
     return rng_range(r, lo, top < hi ? top : hi);
 }

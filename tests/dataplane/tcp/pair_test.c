@@ -32,7 +32,8 @@ struct host {
 struct world {
     struct host h[2];
     uint64_t now_ns;
-    uint32_t keepalive_ms;
+    uint32_t keepalive_ms, rcv_buffer_bytes; /* 0: the default */
+    bool drop_data;                          /* large packets to h[1] are lost */
 };
 
 static uint8_t pattern(uint64_t i) {
@@ -126,6 +127,7 @@ static void make_host(struct world *w, struct port *port, int number, uint64_t s
     tcp_config_defaults(&tc);
     tc.connections_max = 16;
     tc.keepalive_ms = w->keepalive_ms ? w->keepalive_ms : tc.keepalive_ms;
+    tc.rcv_buffer_bytes = w->rcv_buffer_bytes ? w->rcv_buffer_bytes : tc.rcv_buffer_bytes;
     tc.small_blocks = tc.large_blocks = 2048;
     tc.counters = &h->counters;
     tc.seed = seed;
@@ -139,10 +141,11 @@ static void make_host(struct world *w, struct port *port, int number, uint64_t s
 }
 
 static void begin_with(struct world *w, const struct port_config *faults, uint64_t seed,
-                       uint32_t keepalive_ms) {
+                       uint32_t keepalive_ms, uint32_t rcv_buffer_bytes) {
     struct port *port[2];
     memset(w, 0, sizeof(*w));
     w->keepalive_ms = keepalive_ms;
+    w->rcv_buffer_bytes = rcv_buffer_bytes;
     w->now_ns = UINT64_C(5000000000) + seed;
     CU_ASSERT_TRUE_FATAL(port_sim_pair(port, 1500, 1024));
     if (faults) {
@@ -155,7 +158,7 @@ static void begin_with(struct world *w, const struct port_config *faults, uint64
 }
 
 static void begin(struct world *w, const struct port_config *faults, uint64_t seed) {
-    begin_with(w, faults, seed, 0);
+    begin_with(w, faults, seed, 0, 0);
 }
 
 static void turn(struct host *h, uint64_t now_ns) {
@@ -171,6 +174,17 @@ static void turn(struct host *h, uint64_t now_ns) {
     tcp_check(h->tcp);
 }
 
+static void lose_data(struct world *w) {
+    struct rte_mbuf *m[128];
+    uint16_t n = port_rx(w->h[1].port, 0, m, 128);
+    for (uint16_t i = 0; i < n; i++) {
+        if (m[i]->pkt_len < 200)
+            net_input(w->h[1].net, w->now_ns, 0, &m[i], 1);
+        else
+            rte_pktmbuf_free(m[i]);
+    }
+}
+
 static bool done(const struct world *w) {
     return w->h[0].end.closed && w->h[1].end.closed;
 }
@@ -179,6 +193,8 @@ static void run(struct world *w, uint64_t ms, bool until_done) {
     for (uint64_t i = 0; i < ms * 2 && !(until_done && done(w)); i++) {
         w->now_ns += 500000;
         turn(&w->h[0], w->now_ns);
+        if (w->drop_data)
+            lose_data(w);
         turn(&w->h[1], w->now_ns);
     }
 }
@@ -368,7 +384,7 @@ static void a_stream_released_at_once_stays_released(void) {
 /* The writer's probes are seldom then, and are no silence to either end's keepalive. */
 static void a_reader_may_stop_for_long(void) {
     static struct world w;
-    begin_with(&w, NULL, 16, 20000);
+    begin_with(&w, NULL, 16, 20000, 0);
     w.h[0].end.to_send = 3000000;
     w.h[1].end.no_read = true;
     open_connection(&w);
@@ -378,6 +394,49 @@ static void a_reader_may_stop_for_long(void) {
     w.h[1].end.no_read = false;
     on_readable(&w.h[1].end);
     run(&w, 90000, true);
+    CU_ASSERT_EQUAL(w.h[1].end.received, 3000000);
+    finish(&w);
+}
+
+/* It stands at the edge of the window, beyond which nothing may be sent. */
+static void an_ack_counts_when_the_window_is_full(void) {
+    static struct world w;
+    struct tgw_leg_state leg;
+    begin_with(&w, NULL, 17, 0, 2048);
+    w.h[0].end.half = w.h[1].end.half = true;
+    open_connection(&w);
+    run(&w, 10, false);
+    w.drop_data = true;
+    w.h[0].end.to_send = 100000;
+    push(&w.h[0].end);
+    run(&w, 10, false);
+    w.h[1].end.to_send = 10;
+    push(&w.h[1].end);
+    run(&w, 10, false);
+    w.h[1].end.s.ops->inspect(w.h[1].end.s.impl, &leg);
+    CU_ASSERT_EQUAL(w.h[0].end.received, 10);
+    CU_ASSERT_EQUAL(leg.unacked_bytes, 0);
+    w.drop_data = w.h[0].end.half = w.h[1].end.half = false;
+    push(&w.h[0].end);
+    push(&w.h[1].end);
+    run(&w, 60000, true);
+    finish(&w);
+}
+
+/* The user timeout counts from when the window opened. */
+static void a_loss_after_a_long_stop_is_repaired(void) {
+    static struct world w;
+    begin(&w, NULL, 18);
+    w.h[0].end.to_send = 3000000;
+    w.h[1].end.no_read = true;
+    open_connection(&w);
+    run(&w, 200000, false);
+    w.h[1].end.no_read = false;
+    on_readable(&w.h[1].end);
+    w.drop_data = true;
+    run(&w, 500, false);
+    w.drop_data = false;
+    run(&w, 60000, true);
     CU_ASSERT_EQUAL(w.h[1].end.received, 3000000);
     finish(&w);
 }
@@ -394,6 +453,8 @@ int main(void) {
         {"a simultaneous close is quiet", a_simultaneous_close_is_quiet},
         {"unread data outlives the peer", unread_data_outlives_the_peer},
         {"a reader may stop for long", a_reader_may_stop_for_long},
+        {"an ACK counts when the window is full", an_ack_counts_when_the_window_is_full},
+        {"a loss after a long stop is repaired", a_loss_after_a_long_stop_is_repaired},
         {"a stream released at once stays released", a_stream_released_at_once_stays_released},
     };
     mbufs = test_eal_init(8191);
