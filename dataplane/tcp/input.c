@@ -198,7 +198,7 @@ static bool acceptable(struct tcb *c, const struct seg *s) {
         return false;
     }
     if (!in_window(c, s)) {
-        if (s->len || (s->flags & (SEG_SYN | SEG_FIN)))
+        if (!(s->flags & SEG_RST) && (s->len || (s->flags & (SEG_SYN | SEG_FIN))))
             drop_and_ack(c, TGW_R_tcp_out_of_window);
         else if (!(s->flags & SEG_RST))
             answer_limited(c, TGW_R_tcp_out_of_window);

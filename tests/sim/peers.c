@@ -120,8 +120,10 @@ static void draw_tcp(struct rng *r, const struct scenario *s, struct tcp_config 
     c->keepalive_ms = (uint32_t)rng_range(r, 30000, 90000);
     c->user_timeout_ms = (uint32_t)rng_range(r, 90000, 150000);
     c->time_wait_ms = s->features & SIM_LENIENT ? (uint32_t)rng_scale(r, 100, 60000) : 60000;
-    if (s->climate.dark_ms && !(s->features & SIM_LENIENT)) /* patient with outages */
+    if (s->climate.dark_ms && !(s->features & SIM_LENIENT)) { /* patient with outages */
         c->keepalive_ms = c->user_timeout_ms = 900000;
+        c->time_wait_ms = 300000;
+    }
     c->use_cubic = rng_chance(r, 500);
     c->use_ecn = rng_chance(r, 500);
     if (s->features & SIM_TINY) {
@@ -202,6 +204,6 @@ void peers_run(struct world *w) {
     stress_end(&t->stress);
     run_until(t, w->now_ns + 3600 * SECOND);
     complain(t);
-    world_settle(w, 400 * SECOND);
+    world_settle(w, 600 * SECOND);
     free(t);
 }

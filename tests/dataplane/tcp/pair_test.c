@@ -402,7 +402,7 @@ static void a_reader_may_stop_for_long(void) {
 static void an_ack_counts_when_the_window_is_full(void) {
     static struct world w;
     struct tgw_leg_state leg;
-    begin_with(&w, NULL, 17, 0, 2048);
+    begin_with(&w, NULL, 17, 0, 4 * 1448); /* whole segments fill it */
     w.h[0].end.half = w.h[1].end.half = true;
     open_connection(&w);
     run(&w, 10, false);
