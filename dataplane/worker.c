@@ -1,10 +1,9 @@
 #include "worker.h"
+#include "clock.h"
 #include <openssl/rand.h>
-#include <rte_cycles.h>
 #include <rte_mbuf.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
 
 enum {
@@ -22,27 +21,12 @@ struct worker {
     struct tcp_stack *tcp;
     struct session_table *sessions;
     struct tgw_ring_end cmd, event;
-    uint64_t tsc_base, ns_base, ns_a_tsc_q32; /* ns = base + tsc * q32 / 2^32 */
+    struct clock clock;
     uint64_t now_ns, net_tick_ns;
     uint64_t control_epoch;
     uint64_t stage_tsc;
     uint32_t idle_turns, drain_deadline_ms;
 };
-
-static uint64_t clock_ns(const struct worker *w) {
-    unsigned __int128 tsc = rte_get_timer_cycles() - w->tsc_base;
-    return w->ns_base + (uint64_t)(tsc * w->ns_a_tsc_q32 >> 32);
-}
-
-static void clock_init(struct worker *w) {
-    struct timespec ts;
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    w->ns_base = (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
-    w->tsc_base = rte_get_timer_cycles();
-    w->ns_a_tsc_q32 = (uint64_t)(((unsigned __int128)1000000000u << 32) / rte_get_timer_hz());
-    w->stage_tsc = w->tsc_base;
-    w->now_ns = w->ns_base;
-}
 
 /* Charge what passed since the last call to `stage`. */
 static void charge(struct worker *w, enum tgw_stage stage) {
@@ -108,7 +92,9 @@ struct worker *worker_create(const struct worker_config *c, char *err, size_t er
     struct worker *w = calloc(1, sizeof(*w));
     if (w) {
         w->config = *c;
-        clock_init(w);
+        clock_init(&w->clock);
+        w->stage_tsc = w->clock.tsc_base;
+        w->now_ns = w->clock.ns_base;
         tgw_ring_consumer(&w->cmd, c->cmd_ring, TGW_CMD_SLOTS, TGW_CMD_SLOT_BYTES);
         tgw_ring_producer(&w->event, c->event_ring, TGW_EVENT_SLOTS, TGW_EVENT_SLOT_BYTES);
     }
@@ -211,7 +197,7 @@ static void timers(struct worker *w) {
 
 /* The loop of a core. Returns how much there was to do. */
 static uint32_t turn(struct worker *w) {
-    w->now_ns = clock_ns(w);
+    w->now_ns = clock_ns(&w->clock);
     tcp_begin(w->tcp, w->now_ns);
     session_begin(w->sessions, w->now_ns);
     uint32_t work = receive(w);
