@@ -131,11 +131,11 @@ static uint32_t receive(struct worker *w) {
     for (uint8_t i = 0; i < w->config.net.iface_count; i++) {
         const struct net_iface_config *iface = &w->config.net.iface[i];
         uint16_t n = port_rx(iface->port, iface->queue, burst, BURST);
-        charge(w, n ? TGW_STAGE_rx : TGW_STAGE_idle);
-        if (n) {
-            net_input(w->net, w->now_ns, i, burst, n);
-            charge(w, TGW_STAGE_stack);
-        }
+        if (n == 0)
+            continue;
+        charge(w, TGW_STAGE_rx);
+        net_input(w->net, w->now_ns, i, burst, n);
+        charge(w, TGW_STAGE_stack);
         total += n;
     }
     return total;
@@ -185,29 +185,34 @@ static void publish(struct worker *w) {
     atomic_store_explicit(&w->config.signals->drained, sessions.drained, memory_order_relaxed);
 }
 
-static void timers(struct worker *w) {
-    tcp_advance(w->tcp, w->now_ns);
-    session_advance(w->sessions, w->now_ns);
+static uint32_t timers(struct worker *w) {
+    uint32_t fired = tcp_advance(w->tcp, w->now_ns) + session_advance(w->sessions, w->now_ns);
     if (w->now_ns - w->net_tick_ns >= NET_TICK_NS) {
         w->net_tick_ns = w->now_ns;
         net_tick(w->net, w->now_ns);
         publish(w);
     }
+    return fired;
 }
 
-/* The loop of a core. Returns how much there was to do. */
+/* The loop of a core. Returns how much there was to do. A turn with nothing to do is
+ * idle as a whole: nothing is charged, and the next one charges it so. */
 static uint32_t turn(struct worker *w) {
+    if (w->idle_turns)
+        charge(w, TGW_STAGE_idle);
     w->now_ns = clock_ns(&w->clock);
     tcp_begin(w->tcp, w->now_ns);
     session_begin(w->sessions, w->now_ns);
-    uint32_t work = receive(w);
-    work += commands(w);
-    charge(w, TGW_STAGE_rings);
-    timers(w);
-    charge(w, TGW_STAGE_timers);
+    uint32_t packets = receive(w), taken = commands(w);
+    if (taken)
+        charge(w, TGW_STAGE_rings);
+    uint32_t fired = timers(w), work = packets + taken + fired;
+    if (work)
+        charge(w, TGW_STAGE_timers);
     tcp_flush(w->tcp);
     net_flush(w->net);
-    charge(w, TGW_STAGE_tx);
+    if (work)
+        charge(w, TGW_STAGE_tx);
     tgw_count(w->config.counters, TGW_C_loops, 1);
     return work;
 }
@@ -217,13 +222,12 @@ static void rest(struct worker *w, uint32_t work) {
         w->idle_turns = 0;
         return;
     }
-    if (w->config.spin || ++w->idle_turns < IDLE_TURNS_BEFORE_SLEEP) {
+    if (++w->idle_turns < IDLE_TURNS_BEFORE_SLEEP || w->config.spin) {
         rte_pause();
         return;
     }
     uint32_t us = SLEEP_US_MIN + (w->idle_turns - IDLE_TURNS_BEFORE_SLEEP);
     usleep(us < SLEEP_US_MAX ? us : SLEEP_US_MAX);
-    charge(w, TGW_STAGE_idle);
 }
 
 void worker_run(struct worker *w) {

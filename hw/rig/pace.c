@@ -51,7 +51,9 @@ static void open_due(struct pace *p, uint64_t rate, bool again) {
     uint32_t sessions = (uint32_t)rig->plan.sessions;
     for (int n = 0; n < OPENS_A_TURN && !p->starved; n++) {
         uint64_t due_ns = rate ? p->load_ns + p->next * SECOND_NS / rate : rig->now_ns;
-        if (due_ns > rig->now_ns || browsers_opening(rig->browsers) >= rig->plan.opening_max)
+        /* One goes ahead, so that neighbours are known when the others come. */
+        uint64_t most = rig->tally.opened ? rig->plan.opening_max : 1;
+        if (due_ns > rig->now_ns || browsers_opening(rig->browsers) >= most)
             return;
         uint32_t tries = 0;
         while (tries < sessions && !browser_is_idle(rig->browsers, p->cursor)) {

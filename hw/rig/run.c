@@ -173,6 +173,7 @@ static void stop_cast(struct machine *m) {
 }
 
 static bool start_report(struct machine *m) {
+    m->rig.now_ns = clock_ns(&m->clock); /* the parts before took their time */
     if (!watch_start(&m->watch, &m->rig.plan, m->rig.now_ns, m->err, sizeof(m->err)))
         return false;
     pace_init(&m->pace, &m->rig);
