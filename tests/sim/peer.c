@@ -118,7 +118,7 @@ static void read_all(struct peer *p) {
     p->paused = p->paused && now(p) < p->pause_until_ns;
     while (!p->paused && take_span(p))
         ;
-    if (p->eof || !p->s.ops->at_eof(p->s.impl))
+    if (p->eof || !p->s.ops->at_eof(p->s.impl) || p->s.ops->unread(p->s.impl) > 0)
         return;
     p->eof = true;
     if (!p->other->shut || p->received != p->other->sent)
