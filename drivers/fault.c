@@ -50,7 +50,7 @@ static struct rte_mbuf *corrupted(struct fault_port *f, struct rte_mbuf *m) {
     rte_pktmbuf_free(m);
     if (copy->data_len)
         rte_pktmbuf_mtod(copy, uint8_t *)[(r >> 3) % copy->data_len] ^= (uint8_t)(1u << (r & 7));
-    copy->ol_flags = 0;
+    copy->ol_flags &= RTE_MBUF_F_EXTERNAL | RTE_MBUF_F_INDIRECT;
     return copy;
 }
 

@@ -50,7 +50,8 @@ static uint16_t sim_tx(struct port *p, uint16_t queue, struct rte_mbuf **m, uint
         if (!arriving)
             break;
         s->stats.tx_bytes += arriving->pkt_len;
-        arriving->ol_flags = 0; /* transmit requests do not cross the wire */
+        arriving->ol_flags &=
+            RTE_MBUF_F_EXTERNAL | RTE_MBUF_F_INDIRECT; /* transmit requests do not cross the wire */
         q->slot[q->tail++ % q->capacity] = arriving;
     }
     s->stats.tx_packets += sent;

@@ -103,7 +103,7 @@ for script in tests/e2e/*_test.py; do
     [ -f "$script" ] || continue
     name=${script##*/}
     say "end to end: $name"
-    tap "e2e ${name%_test.py}" 900 python3 "$script" $([ $quick = no ] || echo --quick)
+    tap "e2e ${name%_test.py}" 900 /usr/bin/python3 "$script" $([ $quick = no ] || echo --quick)
 done
 
 finish

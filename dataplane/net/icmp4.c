@@ -30,7 +30,7 @@ static enum tgw_reason echo(struct net *n, struct rx *rx) {
     uint32_t skip = (uint32_t)(rx->p - rte_pktmbuf_mtod(m, const uint8_t *));
     uint8_t *p = (uint8_t *)rte_pktmbuf_adj(m, (uint16_t)skip);
     rte_pktmbuf_trim(m, (uint16_t)(m->data_len - rx->len));
-    m->ol_flags = 0;
+    m->ol_flags &= RTE_MBUF_F_EXTERNAL | RTE_MBUF_F_INDIRECT; /* whose memory it is */
     rx->m = NULL;
     p[0] = ICMP_ECHO_REPLY;
     put16(p + 2, 0);

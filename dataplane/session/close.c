@@ -89,9 +89,8 @@ static size_t sink_room(void *impl) {
 }
 
 static size_t sink_write(void *impl, const void *data, size_t len) {
-    struct session_table *t = impl;
+    (void)impl;
     (void)data;
-    tgw_count(t->config.counters, TGW_C_relay_dropped_bytes, len);
     return len;
 }
 
@@ -107,6 +106,7 @@ static void await_close(struct session *s, enum side from) {
     enum relay_event event;
     do {
         event = relay_pump(&leg->in, leg->stream, sink, &t->control, &progress);
+        tgw_count(t->config.counters, TGW_C_relay_dropped_bytes, progress.payload_bytes);
         if (event == RELAY_PROTOCOL || event == RELAY_TOO_BIG ||
             (event == RELAY_CONTROL && t->control.opcode == WS_CLOSE))
             leg->flags |= LEG_CLOSE_GOT;

@@ -52,16 +52,39 @@ static void answer_health(struct session *s, enum http1_target target) {
     linger(s);
 }
 
+/* What the 101 echoes: a token that could not be one is not repeated. */
+static struct text protocol_of(const struct http1_request *r) {
+    if (r->protocol_v1)
+        return (struct text){"terminal.v1", sizeof("terminal.v1") - 1};
+    if (!r->has_token || r->token.len > TGW_TOKEN_BYTES_MAX)
+        return (struct text){0};
+    for (size_t i = 0; i < r->token.len; i++)
+        if (!http1_is_tchar(r->token.at[i]))
+            return (struct text){0};
+    return r->token;
+}
+
+/* 16 bytes in base64 (RFC 6455 section 4.1). A parser that refused the request earlier
+ * has not looked at it. */
+static bool key_valid(struct text key) {
+    static const char alphabet[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    if (key.len != 24 || key.at[22] != '=' || key.at[23] != '=')
+        return false;
+    for (size_t i = 0; i < 22; i++)
+        if (!memchr(alphabet, key.at[i], sizeof(alphabet) - 1))
+            return false;
+    return true;
+}
+
 /* Keep what the 101, the agent and the error envelope need of the request. */
 static bool keep_request(struct session *s, const struct http1_request *r) {
-    struct text protocol = r->has_token ? r->token : (struct text){0};
-    if (r->has_token && r->protocol_v1)
-        protocol = (struct text){"terminal.v1", sizeof("terminal.v1") - 1};
+    const struct text protocol = protocol_of(r);
     struct setup *setup = blob_alloc(&s->table->blobs, sizeof(*setup) + protocol.len);
     if (!setup)
         return false;
     *setup = (struct setup){.has_origin = r->has_origin, .cols = r->cols, .rows = r->rows};
-    if (r->ws_key.len == sizeof(setup->ws_key) - 1)
+    if (key_valid(r->ws_key))
         memcpy(setup->ws_key, r->ws_key.at, r->ws_key.len);
     setup->protocol_len = (uint16_t)protocol.len;
     if (protocol.len)

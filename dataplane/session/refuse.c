@@ -11,7 +11,10 @@ void setup_free(struct session *s) {
     s->setup = NULL;
 }
 
-static bool wants_close_frame(const struct session *s) {
+/* A request that asked for no upgrade cannot be given one. */
+static bool wants_close_frame(const struct session *s, enum tgw_reason reason) {
+    if (reason == TGW_R_upgrade_required || reason == TGW_R_method_not_allowed)
+        return false;
     return s->table->refusals_as_close && s->setup && s->setup->has_origin && s->setup->ws_key[0];
 }
 
@@ -81,7 +84,7 @@ void refuse(struct session *s, enum tgw_reason reason) {
     struct tgw_ident ident;
     who_complete(s, &ident);
     bool answer = reason != TGW_R_client_gone && c->impl;
-    bool as_close = answer && wants_close_frame(s);
+    bool as_close = answer && wants_close_frame(s, reason);
     leave_state(s, reason);
     tgw_count_reason(t->config.counters, reason);
     event_refused(s, reason, &ident, as_close);
