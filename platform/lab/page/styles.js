@@ -1,12 +1,12 @@
 // xterm.js writes its styles into <style> elements, which a strict Content-Security-Policy
-// forbids. Style sheet objects are allowed, so a <style> made here hands its text to one.
+// forbids. Style sheet objects are allowed: what is made here in the place of a <style>
+// hands its text to one.
 
 function styleElement() {
-  const element = Document.prototype.createElement.call(document, "style");
+  const element = Document.prototype.createElement.call(document, "template");
   const sheet = new CSSStyleSheet();
   document.adoptedStyleSheets.push(sheet);
   Object.defineProperty(element, "textContent", {
-    get: () => "",
     set: (css) => sheet.replaceSync(css),
   });
   return element;
