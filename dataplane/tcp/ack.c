@@ -123,9 +123,12 @@ static void advance(struct tcb *c, uint32_t ack) {
     tcb_mark(c);
 }
 
-static void update_window(struct tcb *c, const struct seg *s) {
+/* A window belongs to its acknowledgement: with a new one it counts, though the segment
+ * be a retransmission that stands below others in sequence. */
+static void update_window(struct tcb *c, const struct seg *s, bool advanced) {
     uint32_t wnd = (uint32_t)s->wnd << c->snd_wscale;
-    if (!(seq_lt(c->snd_wl1, s->seq) || (c->snd_wl1 == s->seq && seq_le(c->snd_wl2, s->ack))))
+    if (!advanced &&
+        !(seq_lt(c->snd_wl1, s->seq) || (c->snd_wl1 == s->seq && seq_le(c->snd_wl2, s->ack))))
         return;
     if (wnd > c->snd_wnd || (c->snd_wnd == 0) != (wnd == 0)) {
         if (c->snd_wnd == 0) {
@@ -161,14 +164,15 @@ bool tcp_ack(struct tcb *c, const struct seg *s) {
         return false;
     }
     uint8_t before = c->sacked_count;
+    bool advanced = seq_lt(c->snd_una, s->ack);
     take_sack(c, s);
-    if (seq_lt(c->snd_una, s->ack)) {
+    if (advanced) {
         advance(c, s->ack);
     } else if (s->ack == c->snd_una && c->snd_una != c->snd_max && s->len == 0 &&
                !(s->flags & SEG_FIN) && (wnd == c->snd_wnd || c->sacked_count > before)) {
         duplicate(c); /* RFC 5681 section 2 */
     }
-    update_window(c, s);
+    update_window(c, s, advanced);
     tell_room(c);
     return !c->dead;
 }

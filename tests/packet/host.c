@@ -111,8 +111,22 @@ __attribute__((format(printf, 2, 3))) static void happen(struct conn *c, const c
     va_start(ap, format);
     vsnprintf(e->text, sizeof(e->text), format, ap);
     va_end(ap);
+    e->data_bytes = 0;
     e->at_ns = h->now_ns;
     e->peer_port = c->peer_port;
+}
+
+static void happen_data(struct conn *c, uint64_t n) {
+    struct host *h = c->host;
+    struct happened *last = h->event_count ? &h->event[h->event_count - 1] : NULL;
+    bool joins = h->event_first < h->event_count && last->data_bytes && last->at_ns == h->now_ns &&
+                 last->peer_port == c->peer_port;
+    if (!joins) {
+        happen(c, "data");
+        last = &h->event[h->event_count - 1];
+    }
+    last->data_bytes += n;
+    snprintf(last->text, sizeof(last->text), "data %lu", last->data_bytes);
 }
 
 uint64_t host_read(struct conn *c, uint64_t n) {
@@ -141,7 +155,7 @@ static void on_readable(void *user) {
     if (c->host->setup.manual_read)
         happen(c, "readable");
     else if ((n = host_read(c, UINT64_MAX)) > 0)
-        happen(c, "data %lu", n);
+        happen_data(c, n);
     if (!c->eof_told && c->s.ops->at_eof(c->s.impl)) {
         c->eof_told = true;
         happen(c, "eof");

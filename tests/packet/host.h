@@ -43,6 +43,7 @@ struct seen {
 struct happened {
     uint64_t at_ns;
     uint16_t peer_port;
+    uint64_t data_bytes; /* read; what one moment brings counts as one event */
     char text[40];
 };
 

@@ -86,7 +86,8 @@ static bool put_timestamps(struct words *w, struct conn *c, struct seg *out) {
         return false;
     if (out->flags & SEG_SYN && !c->peer_offered_ts)
         c->peer_offered_ts = bare || text;
-    out->has_ts = !none && (bare || text || (ts_agreed(c) && !(out->flags & SEG_RST)));
+    bool by_itself = ts_agreed(c) && !(out->flags & (SEG_SYN | SEG_RST));
+    out->has_ts = !none && (bare || text || by_itself);
     uint64_t clock_ms = (c->host->now_ns - c->host->start_ns) / 1000000;
     out->ts_val = any[0] ? PEER_CLOCK_START + (uint32_t)clock_ms : value[0];
     out->ts_ecr = any[1] ? c->ts_last : c->ts_first + value[1];

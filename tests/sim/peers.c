@@ -145,7 +145,7 @@ static struct peers *begin(struct world *w, struct rng *r) {
     w->app = (struct world_app){peers_turn, peers_next, t};
     world_wire(w, &s->climate);
     if (s->features & SIM_STRIP)
-        wire_strip(w->wire[0], (unsigned)rng_range(r, 0, 15));
+        world_strip(w, 0, (unsigned)rng_range(r, 0, 15));
     for (unsigned end = 0; end < 2; end++) {
         struct tcp_config c;
         draw_tcp(r, s, &c);

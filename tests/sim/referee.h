@@ -1,5 +1,5 @@
 /* Watches what the two ends of a wire send and knows what no TCP may: an oracle that
- * shares no code with the stack under test. */
+ * shares nothing with the stack under test but the parser of headers. */
 #ifndef TESTS_SIM_REFEREE_H
 #define TESTS_SIM_REFEREE_H
 
@@ -9,6 +9,8 @@ struct referee;
 
 struct referee *referee_create(void);
 void referee_destroy(struct referee *r);
+/* Options that never reach the other end: enum wire_strip. */
+void referee_strip(struct referee *r, unsigned strip);
 /* A frame leaves by `end`. What is wrong with it, or NULL. */
 const char *referee_sent(struct referee *r, unsigned end, const uint8_t *frame, uint32_t len);
 

@@ -83,6 +83,11 @@ unsigned world_wire(struct world *w, const struct climate *climate) {
     return i;
 }
 
+void world_strip(struct world *w, unsigned wire, unsigned strip) {
+    wire_strip(w->wire[wire], strip);
+    referee_strip(w->referee[wire], strip);
+}
+
 static void address(struct net_iface_config *f, unsigned wire, unsigned end) {
     const uint8_t v4[4] = {198, 18, (uint8_t)wire, (uint8_t)(end + 1)};
     f->addr[0] = (struct ip_prefix){ip_addr_from4(v4), 120};

@@ -65,6 +65,8 @@ void world_init(struct world *w, const struct scenario *s, uint64_t seed,
                 struct rte_mempool *const *pools, bool verbose);
 /* A wire; its ends get ports as hosts are made. */
 unsigned world_wire(struct world *w, const struct climate *climate);
+/* Middleboxes on the wire take these options out of SYNs: enum wire_strip. */
+void world_strip(struct world *w, unsigned wire, unsigned strip);
 struct host *world_host(struct world *w, const struct standing *at, unsigned count,
                         const struct tcp_config *tcp);
 /* The stack forgets everything and starts anew; owners are not told. */
