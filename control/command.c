@@ -158,6 +158,7 @@ static const struct {
     {"config.freeze", command_config_freeze},
     {"config.unfreeze", command_config_unfreeze},
     {"metrics", metrics},
+    {"evidence", command_evidence},
 };
 
 static bool dispatch(struct request *r) {

@@ -39,6 +39,8 @@ command_fn command_token_mint, command_token_inspect, command_token_revoke;
 /* command_config.c */
 command_fn command_config_show, command_config_check, command_config_apply, command_config_rollback,
     command_config_freeze, command_config_unfreeze;
+/* command_evidence.c */
+command_fn command_evidence;
 /* command_session.c */
 command_fn command_sessions_list, command_sessions_show, command_sessions_kill;
 

@@ -1,4 +1,5 @@
 #include "gateway.h"
+#include "audit.h"
 #include "log.h"
 #include "metrics.h"
 #include "versions.h"
@@ -6,7 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { TOKENS_MAX = 65536, EVENTS_A_TURN = 256, RETRY_MS = 200 };
+enum { TOKENS_MAX = 65536, EVENTS_A_TURN = 256, RETRY_MS = 200, SNAPSHOT_PERIOD_S = 60 };
 
 /* Of the lists that this file asks for itself; query.c counts up from 1. */
 static const uint32_t SYNC_SEQ = UINT32_MAX;
@@ -36,6 +37,8 @@ static void recall(struct gateway *g) {
     uint64_t seed;
     if (RAND_bytes((unsigned char *)&seed, sizeof(seed)) != 1)
         abort(); /* tokens could not be made either */
+    if (history_init(&g->history))
+        log_set_sink(history_line, &g->history);
     live_init(&g->live, seed);
     histogram_init_setup(&g->consume_time);
     histogram_init_setup(&g->setup_time);
@@ -65,6 +68,8 @@ bool gateway_init(struct gateway *g, char *err, size_t err_bytes) {
 
 void gateway_fini(struct gateway *g) {
     bridge_detach(&g->bridge);
+    log_set_sink(NULL, NULL);
+    history_free(&g->history);
     live_free(&g->live);
     memory_store_destroy(g->store);
     explicit_bzero(g->secret, sizeof(g->secret));
@@ -90,17 +95,20 @@ void gateway_send_policy(struct gateway *g) {
 }
 
 void gateway_drain(struct gateway *g, uint32_t timeout_s, bool exit_after, const char *why) {
+    char detail[80];
     g->exit_when_drained |= exit_after;
     if (g->draining)
         return; /* a second SIGTERM does not shorten it */
     g->draining = true;
+    g->drain_ended = false;
     g->drain_deadline_ns = g->now_ns + timeout_s * SECOND_NS;
     g->state.drain_deadline_s = g->now_s + timeout_s;
     g->state.drain_pid = g->bridge.shm ? g->bridge.shm->dataplane_pid : 0;
     state_save(&g->state, g->config.state_dir);
     gateway_send_policy(g);
-    log_plain(LOG_INFO, "drain_started", "%s: %lu sessions, deadline in %u s", why,
-              bridge_counter(&g->bridge, TGW_C_sessions), timeout_s);
+    snprintf(detail, sizeof(detail), "%lu sessions, deadline in %u s",
+             bridge_counter(&g->bridge, TGW_C_sessions), timeout_s);
+    audit(g, "drain_started", &(struct change_order){why, ""}, detail);
 }
 
 static void forget_drain(struct gateway *g) {
@@ -115,11 +123,14 @@ void gateway_undrain(struct gateway *g) {
     g->draining = g->exit_when_drained = false;
     forget_drain(g);
     gateway_send_policy(g);
-    log_plain(LOG_INFO, "drain_cancelled", "new sessions are admitted again");
+    audit(g, "drain_cancelled", &(struct change_order){"operator", ""},
+          "new sessions are admitted again");
 }
 
 void gateway_admit(struct gateway *g, uint32_t percent) {
-    log_plain(LOG_INFO, "admission_changed", "%u percent, was %u", percent, g->state.admit_percent);
+    char detail[60];
+    snprintf(detail, sizeof(detail), "%u percent, was %u", percent, g->state.admit_percent);
+    audit(g, "admission_changed", &(struct change_order){"operator", ""}, detail);
     g->state.admit_percent = percent;
     state_save(&g->state, g->config.state_dir);
     gateway_send_policy(g);
@@ -264,28 +275,47 @@ static void keep_attached(struct gateway *g) {
         on_attached(g); /* else it has not started yet: readiness tells */
 }
 
+/* From the first attach on: what was before it says nothing. */
+static void keep_snapshot(struct gateway *g) {
+    if (!g->bridge.shm || g->now_ns < g->snapshot_ns)
+        return;
+    g->snapshot_ns = g->now_ns + SNAPSHOT_PERIOD_S * SECOND_NS;
+    history_snapshot(&g->history, g->now_s, metrics_text(g));
+}
+
 static void sample(struct gateway *g) {
     if (g->now_ns < g->sample_ns)
         return;
     g->sample_ns = g->now_ns + SECOND_NS;
     metrics_sample(g);
+    keep_snapshot(g);
     if (bridge_counter(&g->bridge, TGW_C_events_lost) != g->events_lost)
         sync_live(g);
 }
 
+/* Nobody is left, or the deadline and the spread of the closes behind it have passed. */
+static bool drain_is_over(const struct gateway *g, uint64_t left) {
+    uint64_t end_ns = g->drain_deadline_ns + TGW_DRAIN_SPREAD_MS * UINT64_C(1000000) + SECOND_NS;
+    return left == 0 || g->now_ns >= end_ns;
+}
+
 static void follow_drain(struct gateway *g) {
+    char detail[60];
     uint32_t terms = g->bridge.shm ? atomic_load(&g->bridge.shm->dataplane_term) : 0;
     if (terms > g->dataplane_terms) {
         g->dataplane_terms = terms;
         gateway_drain(g, (uint32_t)g->config.drain_timeout_seconds, false, "SIGTERM (dataplane)");
     }
-    if (!g->draining || !g->exit_when_drained || g->finished)
-        return;
     uint64_t left = bridge_counter(&g->bridge, TGW_C_sessions);
-    uint64_t end_ns = g->drain_deadline_ns + TGW_DRAIN_SPREAD_MS * UINT64_C(1000000) + SECOND_NS;
-    if (left > 0 && g->now_ns < end_ns)
+    if (!g->draining || g->finished || !drain_is_over(g, left))
         return;
-    log_plain(LOG_INFO, "drain_finished", "%lu sessions left", left);
+    if (!g->drain_ended) {
+        g->drain_ended = true;
+        snprintf(detail, sizeof(detail), "%lu sessions left", left);
+        audit(g, "drain_finished", &(struct change_order){"gateway", ""}, detail);
+    }
+    if (!g->exit_when_drained)
+        return;
     if (g->bridge.shm)
         atomic_store(&g->bridge.shm->control_drained, 1);
     g->finished = true;

@@ -7,6 +7,7 @@
 #include "config/config.h"
 #include "grant.h"
 #include "histogram.h"
+#include "history.h"
 #include "live.h"
 #include "query.h"
 #include "state.h"
@@ -22,9 +23,10 @@ struct gateway {
     uint8_t secret[GRANT_SECRET_MAX];
     size_t secret_len;
     uint64_t started_ns, now_ns, now_s; /* of the turn */
-    uint64_t retry_ns, sample_ns;
+    uint64_t retry_ns, sample_ns, snapshot_ns;
+    struct history history;
     struct state state; /* kept in state_dir */
-    bool draining, exit_when_drained, finished;
+    bool draining, drain_ended, exit_when_drained, finished;
     uint64_t drain_deadline_ns;
     uint32_t dataplane_terms; /* SIGTERMs of the dataplane that were obeyed */
     struct live live;

@@ -16,12 +16,22 @@ char *endpoint_text(const struct tgw_endpoint *e, char out[64]) {
 }
 
 static const char *const level_names[] = {"DEBUG", "INFO", "WARN", "ERROR"};
-static enum log_level level_min = LOG_INFO;
+/* The one standard output of the process, and who reads along. */
+static struct {
+    enum log_level level_min;
+    void (*sink)(void *ctx, const char *line);
+    void *sink_ctx;
+} log_output = {.level_min = LOG_INFO};
+
+void log_set_sink(void (*sink)(void *ctx, const char *line), void *ctx) {
+    log_output.sink = sink;
+    log_output.sink_ctx = ctx;
+}
 
 void log_set_level(const char *name) {
     for (int i = LOG_DEBUG; i <= LOG_ERROR; i++)
         if (strcmp(level_names[i], name) == 0)
-            level_min = (enum log_level)i;
+            log_output.level_min = (enum log_level)i;
 }
 
 static void add(cJSON *line, const char *key, const char *value) {
@@ -51,6 +61,8 @@ static void finish(cJSON *line) {
     if (text) {
         puts(text);
         fflush(stdout);
+        if (log_output.sink)
+            log_output.sink(log_output.sink_ctx, text);
     }
     free(text);
     cJSON_Delete(line);
@@ -72,7 +84,7 @@ static void add_ident(cJSON *line, const struct tgw_ident *i) {
 void log_event(enum log_level level, const char *event, const struct log_about *about,
                const char *message) {
     char remote[64];
-    if (level < level_min)
+    if (level < log_output.level_min)
         return;
     cJSON *line = start(level, event, message);
     if (about->ident)
@@ -94,7 +106,7 @@ void log_event(enum log_level level, const char *event, const struct log_about *
 void log_plain(enum log_level level, const char *event, const char *format, ...) {
     char message[512];
     va_list v;
-    if (level < level_min)
+    if (level < log_output.level_min)
         return;
     va_start(v, format);
     vsnprintf(message, sizeof(message), format, v);

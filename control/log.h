@@ -17,6 +17,8 @@ struct log_about {
 /* "DEBUG", "INFO", "WARN" or "ERROR": lines below it are not written. The one setting of
  * the process's one standard output. */
 void log_set_level(const char *name);
+/* Every line is handed to `sink` as well, without its newline; NULL: to nobody. */
+void log_set_sink(void (*sink)(void *ctx, const char *line), void *ctx);
 void log_event(enum log_level level, const char *event, const struct log_about *about,
                const char *message);
 __attribute__((format(printf, 3, 4))) void log_plain(enum log_level level, const char *event,

@@ -1,4 +1,5 @@
 #include "versions.h"
+#include "audit.h"
 #include "files.h"
 #include "log.h"
 #include <errno.h>
@@ -11,29 +12,6 @@ enum { PATH_BYTES = 320, TEXT_BYTES_MAX = 1 << 20 };
 
 static void version_path(const struct gateway *g, uint32_t version, char out[PATH_BYTES]) {
     snprintf(out, PATH_BYTES, "%s/config/%u.json", g->config.state_dir, version);
-}
-
-/* One line in the log and one in state_dir/audit.log, which outlives log rotation. */
-static void audit(struct gateway *g, const char *action, const struct change_order *o,
-                  const char *detail) {
-    char path[PATH_BYTES];
-    log_plain(LOG_INFO, action, "%s; by %s: %s", detail, o->who[0] ? o->who : "unknown",
-              o->why[0] ? o->why : "no reason given");
-    cJSON *line = cJSON_CreateObject();
-    cJSON_AddNumberToObject(line, "at", (double)g->now_s);
-    cJSON_AddStringToObject(line, "action", action);
-    cJSON_AddStringToObject(line, "who", o->who);
-    cJSON_AddStringToObject(line, "why", o->why);
-    cJSON_AddStringToObject(line, "detail", detail);
-    char *text = cJSON_PrintUnformatted(line);
-    snprintf(path, sizeof(path), "%s/audit.log", g->config.state_dir);
-    FILE *f = text ? fopen(path, "ae") : NULL;
-    if (!f || fprintf(f, "%s\n", text) < 0)
-        log_plain(LOG_ERROR, "audit_not_written", "%s: %s", path, strerror(errno));
-    if (f)
-        fclose(f);
-    free(text);
-    cJSON_Delete(line);
 }
 
 /* Keep `text` as the next version. False with errno. */

@@ -3,13 +3,9 @@
 #ifndef TGW_CONTROL_VERSIONS_H
 #define TGW_CONTROL_VERSIONS_H
 
-#include "gateway.h"
+#include "audit.h"
 
-enum { CONFIG_CHANGES_MAX = 64, AUDIT_TEXT_MAX = 200 };
-
-struct change_order {
-    const char *who, *why; /* for the audit line; "" where unknown */
-};
+enum { CONFIG_CHANGES_MAX = 64 };
 
 struct change_result {
     uint32_t version;
