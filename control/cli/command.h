@@ -56,6 +56,13 @@ enum cli_exit run_config_rollback(struct cli *c, const char *const *arg);
 enum cli_exit run_config_freeze(struct cli *c, const char *const *arg);
 enum cli_exit run_config_unfreeze(struct cli *c, const char *const *arg);
 
+/* probe.c */
+enum cli_exit run_probe(struct cli *c, const char *const *arg);
+enum cli_exit run_smoke(struct cli *c, const char *const *arg);
+enum cli_exit run_soak(struct cli *c, const char *const *arg);
+/* evidence.c */
+enum cli_exit run_evidence(struct cli *c, const char *const *arg);
+
 /* show.c: the readable form of replies. */
 void show_status(FILE *out, const cJSON *status);
 void show_sessions(FILE *out, const cJSON *result);

@@ -3,10 +3,22 @@
 #include <string.h>
 
 static const char *const option_names[OPT_NUMBER] = {
-    [OPT_SOCKET] = "--socket", [OPT_TIMEOUT] = "--timeout", [OPT_ALLOCATION] = "--allocation",
-    [OPT_COUNT] = "--count",   [OPT_USER] = "--user",       [OPT_AGENT] = "--agent",
-    [OPT_TTL] = "--ttl",       [OPT_FILE] = "--file",       [OPT_WHY] = "--why",
+    [OPT_SOCKET] = "--socket",
+    [OPT_TIMEOUT] = "--timeout",
+    [OPT_ALLOCATION] = "--allocation",
+    [OPT_COUNT] = "--count",
+    [OPT_USER] = "--user",
+    [OPT_AGENT] = "--agent",
+    [OPT_TTL] = "--ttl",
+    [OPT_FILE] = "--file",
+    [OPT_WHY] = "--why",
     [OPT_VERSION] = "--to",
+    [OPT_URL] = "--url",
+    [OPT_DURATION] = "--duration",
+    [OPT_SESSIONS] = "--sessions",
+    [OPT_CORRELATION] = "--correlation-id",
+    [OPT_OUTPUT] = "--output",
+    [OPT_LOG] = "--log",
 };
 
 const char *option_name(enum option o) {

@@ -17,6 +17,12 @@ enum option {
     OPT_FILE,
     OPT_WHY,
     OPT_VERSION,
+    OPT_URL,
+    OPT_DURATION,
+    OPT_SESSIONS,
+    OPT_CORRELATION,
+    OPT_OUTPUT,
+    OPT_LOG,
     OPT_NUMBER,
 };
 
