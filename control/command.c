@@ -60,6 +60,8 @@ static bool status(struct request *r) {
                                     ? (double)((g->drain_deadline_ns - g->now_ns) / 1000000000)
                                     : 0);
     cJSON_AddNumberToObject(o, "admit_percent", g->state.admit_percent);
+    cJSON_AddNumberToObject(o, "config_version", g->state.config_version);
+    cJSON_AddBoolToObject(o, "config_frozen", g->state.frozen);
     cJSON_AddNumberToObject(o, "sessions", (double)bridge_counter(&g->bridge, TGW_C_sessions));
     cJSON_AddNumberToObject(o, "pending",
                             (double)bridge_counter(&g->bridge, TGW_C_sessions_pending));
@@ -124,15 +126,6 @@ static bool ports(struct request *r) {
     return true;
 }
 
-static bool show_config(struct request *r) {
-    struct gateway *g = r->gateway;
-    char *json = config_json(&g->config);
-    cJSON_Delete(r->result);
-    r->result = json ? cJSON_Parse(json) : cJSON_CreateObject();
-    free(json);
-    return true;
-}
-
 static bool metrics(struct request *r) {
     char *text = metrics_text(r->gateway);
     if (text)
@@ -158,7 +151,12 @@ static const struct {
     {"undrain", undrain},
     {"admit", admit},
     {"ports", ports},
-    {"config.show", show_config},
+    {"config.show", command_config_show},
+    {"config.check", command_config_check},
+    {"config.apply", command_config_apply},
+    {"config.rollback", command_config_rollback},
+    {"config.freeze", command_config_freeze},
+    {"config.unfreeze", command_config_unfreeze},
     {"metrics", metrics},
 };
 

@@ -1,11 +1,12 @@
 #include "gateway.h"
 #include "log.h"
 #include "metrics.h"
+#include "versions.h"
 #include <openssl/rand.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { CONFIG_CHANGES_MAX = 64, TOKENS_MAX = 65536, EVENTS_A_TURN = 256, RETRY_MS = 200 };
+enum { TOKENS_MAX = 65536, EVENTS_A_TURN = 256, RETRY_MS = 200 };
 
 /* Of the lists that this file asks for itself; query.c counts up from 1. */
 static const uint32_t SYNC_SEQ = UINT32_MAX;
@@ -41,6 +42,7 @@ static void recall(struct gateway *g) {
     histogram_init_life(&g->session_time);
     state_load(&g->state, g->config.state_dir);
     g->state.starts++;
+    versions_begin(g);
     state_save(&g->state, g->config.state_dir);
 }
 
@@ -131,16 +133,14 @@ static void take_live_keys(struct config *c, const struct config *fresh) {
 #undef TGW_KEY
 }
 
-void gateway_reconfigure(struct gateway *g, const struct config *fresh) {
-    struct config_change change[CONFIG_CHANGES_MAX];
-    size_t n = config_diff(&g->config, fresh, change, CONFIG_CHANGES_MAX);
-    for (size_t i = 0; i < n && i < CONFIG_CHANGES_MAX; i++)
+void gateway_reconfigure(struct gateway *g, const struct config *fresh,
+                         const struct config_change *change, size_t changes) {
+    for (size_t i = 0; i < changes; i++)
         log_plain(change[i].live ? LOG_INFO : LOG_WARN, "config_changed", "%s: %s", change[i].key,
                   change[i].live ? "applied" : "needs a restart");
     take_live_keys(&g->config, fresh);
     log_set_level(g->config.log_level);
     gateway_send_policy(g);
-    log_plain(LOG_INFO, "config_reloaded", "%zu keys differ", n);
 }
 
 static void on_open(struct gateway *g, const struct tgw_ev_open *e) {

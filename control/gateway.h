@@ -15,6 +15,8 @@
 
 struct gateway {
     struct config config;
+    const char *config_path; /* of the file that config came from */
+    char *const *envp;
     struct bridge bridge;
     struct memory_store *store;
     uint8_t secret[GRANT_SECRET_MAX];
@@ -43,8 +45,9 @@ uint32_t gateway_turn(struct gateway *g, uint64_t now_ns, uint64_t now_s);
 void gateway_drain(struct gateway *g, uint32_t timeout_s, bool exit_after, const char *why);
 void gateway_undrain(struct gateway *g);
 void gateway_admit(struct gateway *g, uint32_t percent);
-/* Take over what of `fresh` can change without a restart; names the rest in the log. */
-void gateway_reconfigure(struct gateway *g, const struct config *fresh);
+/* Take over what of `fresh` can change without a restart; names every change in the log. */
+void gateway_reconfigure(struct gateway *g, const struct config *fresh,
+                         const struct config_change *change, size_t changes);
 void gateway_send_policy(struct gateway *g);
 bool gateway_ready(const struct gateway *g, cJSON *reasons);
 

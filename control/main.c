@@ -3,6 +3,7 @@
 #include "command.h"
 #include "lab.h"
 #include "log.h"
+#include "versions.h"
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -16,7 +17,7 @@
 
 enum {
     EXIT_USAGE = 2,
-    LINE_BYTES_MAX = 65536,
+    LINE_BYTES_MAX = 262144,
     POLL_BUSY_MS = 1,
     POLL_IDLE_MS = 4,
     QUIET_TURNS = 50,
@@ -31,8 +32,6 @@ struct app {
     uv_signal_t term, interrupt, quit, hangup;
     struct lab *lab; /* NULL: no lab_listen */
     uint32_t quiet;
-    const char *config_path;
-    char **envp;
 };
 
 /* One client of the control socket. Answers may come after it has left. */
@@ -195,15 +194,11 @@ static void on_signal(uv_signal_t *s, int number) {
 /* SIGHUP: a file that does not hold up changes nothing. */
 static void on_hangup(uv_signal_t *s, int number) {
     struct app *a = s->data;
-    char err[CONFIG_ERROR_BYTES];
-    struct config *fresh = malloc(sizeof(*fresh));
+    struct change_result result;
     (void)number;
     turn(a);
-    if (fresh && config_load(fresh, a->config_path, a->envp, err, sizeof(err)))
-        gateway_reconfigure(&a->gateway, fresh);
-    else
-        log_plain(LOG_ERROR, "config_refused", "%s", fresh ? err : "no memory");
-    free(fresh);
+    if (!versions_reload(&a->gateway, &result))
+        log_plain(LOG_ERROR, "config_refused", "%s", result.error);
 }
 
 static void watch(struct app *a, uv_signal_t *s, int number, uv_signal_cb react) {
@@ -261,7 +256,7 @@ int main(int argc, char **argv, char **envp) {
         fprintf(stderr, "tgw-control: %s\n", err);
         return EXIT_USAGE;
     }
-    app.config_path = argv[2];
-    app.envp = envp;
+    app.gateway.config_path = argv[2];
+    app.gateway.envp = envp;
     return run(&app);
 }

@@ -15,12 +15,9 @@ enum tgw_counter {
 
 /* Where a core's cycles go (TSC). */
 enum tgw_stage {
-    TGW_STAGE_idle,
-    TGW_STAGE_rx,
-    TGW_STAGE_stack, /* eth to relay */
-    TGW_STAGE_timers,
-    TGW_STAGE_rings,
-    TGW_STAGE_tx,
+#define TGW_STAGE(id) TGW_STAGE_##id,
+#include "contract/stage.def"
+#undef TGW_STAGE
     TGW_STAGE_COUNT
 };
 

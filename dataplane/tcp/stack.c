@@ -223,9 +223,9 @@ void tcp_begin(struct tcp_stack *t, uint64_t now_ns) {
     t->now_ns = now_ns;
 }
 
-void tcp_advance(struct tcp_stack *t, uint64_t now_ns) {
+uint32_t tcp_advance(struct tcp_stack *t, uint64_t now_ns) {
     t->now_ns = now_ns;
-    timer_wheel_advance(&t->wheel, now_ns, 1024);
+    return timer_wheel_advance(&t->wheel, now_ns, 1024);
 }
 
 uint64_t tcp_next_timer(const struct tcp_stack *t) {

@@ -3,6 +3,7 @@
 #include "control/gateway.h"
 #include "control/log.h"
 #include "control/metrics.h"
+#include "control/versions.h"
 #include "dataplane/shm_region.h"
 #include "tests/lib/suite.h"
 #include <stdio.h>
@@ -16,7 +17,7 @@ struct bench {
     struct shm_region region;
     struct tgw_ring_end cmd[CORES], event[CORES];
     uint64_t now_ns;
-    char dir[64];
+    char dir[64], file[80];
 };
 
 static struct bench *b;
@@ -34,19 +35,27 @@ static void start_dataplane(void) {
     }
 }
 
-static void configure(struct config *c) {
-    char json[512], err[CONFIG_ERROR_BYTES];
-    int len = snprintf(json, sizeof(json),
-                       "{\"shm_path\": \"%s/shm\", \"state_dir\": \"%s/state\","
-                       "\"agent_secret_file\": \"%s/secret\", \"log_level\": \"ERROR\"}",
-                       b->dir, b->dir, b->dir);
-    CU_ASSERT_TRUE_FATAL(config_parse(c, json, (size_t)len, NULL, err, sizeof(err)));
+/* The configuration with `more` behind its keys. */
+static const char *config_with(const char *more) {
+    static char json[600];
+    snprintf(json, sizeof(json),
+             "{\"shm_path\": \"%s/shm\", \"state_dir\": \"%s/state\","
+             "\"agent_secret_file\": \"%s/secret\", \"log_level\": \"ERROR\"%s}",
+             b->dir, b->dir, b->dir, more);
+    return json;
+}
+
+static void write_file(const char *path, const char *text) {
+    FILE *f = fopen(path, "w");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(f);
+    fputs(text, f);
+    fclose(f);
 }
 
 static void start_gateway(void) {
     char err[CONFIG_ERROR_BYTES];
-    b->g = (struct gateway){0};
-    configure(&b->g.config);
+    b->g = (struct gateway){.config_path = b->file};
+    CU_ASSERT_TRUE_FATAL(config_load(&b->g.config, b->file, NULL, err, sizeof(err)));
     log_set_level("ERROR");
     CU_ASSERT_TRUE_FATAL(gateway_init(&b->g, err, sizeof(err)));
 }
@@ -63,9 +72,9 @@ static void begin(void) {
     strcpy(b->dir, "/tmp/tgw-test-XXXXXX");
     CU_ASSERT_PTR_NOT_NULL_FATAL(mkdtemp(b->dir));
     snprintf(path, sizeof(path), "%s/secret", b->dir);
-    FILE *f = fopen(path, "w");
-    fputs("0123456789abcdef0123456789abcdef", f);
-    fclose(f);
+    write_file(path, "0123456789abcdef0123456789abcdef");
+    snprintf(b->file, sizeof(b->file), "%s/config.json", b->dir);
+    write_file(b->file, config_with(""));
     start_gateway();
     start_dataplane();
     turn(0);
@@ -266,16 +275,67 @@ static void a_restart_keeps_drain_and_share(void) {
     end();
 }
 
+static const struct change_order order = {"ann", "a test"};
+
+static bool apply(const char *text, struct change_result *out) {
+    return versions_apply(&b->g, text, strlen(text), &order, out);
+}
+
 static void a_new_configuration_is_taken_where_it_can_be(void) {
+    struct change_result c;
     begin();
-    struct config *fresh = calloc(1, sizeof(*fresh));
-    *fresh = b->g.config;
-    fresh->idle_timeout_seconds = 7;
-    fresh->public_port = 99;
-    gateway_reconfigure(&b->g, fresh);
+    CU_ASSERT_EQUAL(b->g.state.config_version, 1);
+    CU_ASSERT_TRUE(apply(config_with(",\"idle_timeout_seconds\":7,\"public_port\":99"), &c));
+    CU_ASSERT_TRUE(c.version == 2 && c.changes == 2);
+    CU_ASSERT_STRING_EQUAL(c.change[0].key, "public_port");
+    CU_ASSERT_TRUE(!c.change[0].live && c.change[1].live);
     CU_ASSERT_EQUAL(b->g.config.idle_timeout_seconds, 7);
     CU_ASSERT_EQUAL(b->g.config.public_port, 80);
-    free(fresh);
+    /* What does not hold up changes nothing, not even the number. */
+    CU_ASSERT_FALSE(apply(config_with(",\"idle_timeout_seconds\":-1"), &c));
+    CU_ASSERT_PTR_NOT_NULL(strstr(c.error, "idle_timeout_seconds"));
+    CU_ASSERT_EQUAL(b->g.config.idle_timeout_seconds, 7);
+    CU_ASSERT_EQUAL(b->g.state.config_newest, 2);
+    end();
+}
+
+static void a_rollback_goes_back_version_by_version(void) {
+    struct change_result c;
+    begin();
+    CU_ASSERT_TRUE(apply(config_with(",\"idle_timeout_seconds\":7"), &c));
+    CU_ASSERT_TRUE(apply(config_with(",\"idle_timeout_seconds\":8"), &c));
+    CU_ASSERT_TRUE(versions_rollback(&b->g, 0, &order, &c));
+    CU_ASSERT_TRUE(c.version == 2 && b->g.config.idle_timeout_seconds == 7);
+    CU_ASSERT_TRUE(versions_rollback(&b->g, 0, &order, &c));
+    CU_ASSERT_TRUE(c.version == 1 && b->g.config.idle_timeout_seconds == 3600);
+    CU_ASSERT_FALSE(versions_rollback(&b->g, 0, &order, &c));
+    CU_ASSERT_FALSE(versions_rollback(&b->g, 9, &order, &c));
+    CU_ASSERT_TRUE(versions_rollback(&b->g, 3, &order, &c));
+    CU_ASSERT_EQUAL(b->g.config.idle_timeout_seconds, 8);
+    /* A restart finds the version in the file; an edit is a version of its own. */
+    gateway_fini(&b->g);
+    start_gateway();
+    CU_ASSERT_TRUE(b->g.state.config_version == 3 && b->g.config.idle_timeout_seconds == 8);
+    gateway_fini(&b->g);
+    write_file(b->file, config_with(",\"idle_timeout_seconds\":9"));
+    start_gateway();
+    CU_ASSERT_EQUAL(b->g.state.config_version, 4);
+    end();
+}
+
+static void a_frozen_configuration_stays(void) {
+    struct change_result c;
+    begin();
+    CU_ASSERT_TRUE(versions_freeze(&b->g, true, &order));
+    CU_ASSERT_FALSE(versions_freeze(&b->g, true, &order));
+    CU_ASSERT_FALSE(apply(config_with(",\"idle_timeout_seconds\":7"), &c));
+    CU_ASSERT_FALSE(versions_rollback(&b->g, 1, &order, &c));
+    CU_ASSERT_FALSE(versions_reload(&b->g, &c));
+    gateway_fini(&b->g);
+    start_gateway();
+    CU_ASSERT_TRUE(b->g.state.frozen);
+    CU_ASSERT_TRUE(versions_freeze(&b->g, false, &order));
+    CU_ASSERT_TRUE(apply(config_with(",\"idle_timeout_seconds\":7"), &c));
     end();
 }
 
@@ -310,6 +370,8 @@ int main(void) {
         {"a restart keeps drain and share", a_restart_keeps_drain_and_share},
         {"a new configuration is taken where it can be",
          a_new_configuration_is_taken_where_it_can_be},
+        {"a rollback goes back version by version", a_rollback_goes_back_version_by_version},
+        {"a frozen configuration stays", a_frozen_configuration_stays},
         {"metrics tell what happened", metrics_tell_what_happened},
     };
     return suite_run("control/gateway", cases, sizeof(cases) / sizeof(cases[0]));

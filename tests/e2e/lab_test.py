@@ -339,10 +339,12 @@ async def read_until_long(ws, text):
     return bytes(got)
 
 
+def tgwctl(*args):
+    done = subprocess.run(["build/tgwctl", *args], cwd=ROOT, capture_output=True, text=True)
+    return done.returncode, done.stdout
+
+
 async def tgwctl_lists_shows_and_kills():
-    def tgwctl(*args):
-        done = subprocess.run(["build/tgwctl", *args], cwd=ROOT, capture_output=True, text=True)
-        return done.returncode, done.stdout
     async with connect(mint(user_id="ann")) as ws:
         code, out = tgwctl("--json", "sessions", "list")
         session = json.loads(out)["sessions"][0]
@@ -373,6 +375,32 @@ async def metrics_are_clean_and_count():
     assert done.returncode == 0 and not done.stderr, done.stderr
 
 
+async def configuration_changes_live_and_goes_back():
+    with open(f"{LAB}/config.json") as f:
+        config = json.load(f)
+    with open("/tmp/tgw-fresh.json", "w") as f:
+        json.dump({**config, "session_ttl_seconds": 2, "public_port": 81}, f)
+    code, out = tgwctl("config", "apply", "--file", "/tmp/tgw-fresh.json", "--why", "a test")
+    assert code == 0 and "session_ttl_seconds      at once" in out, out
+    assert "public_port              needs a restart" in out, out
+    async with connect(mint()) as ws:
+        try:
+            while True:
+                await asyncio.wait_for(ws.recv(), 8)
+        except websockets.ConnectionClosed:
+            assert (ws.close_code, ws.close_reason) == (4401, "session_ttl")
+    assert tgwctl("config", "freeze")[0] == 0
+    assert tgwctl("config", "rollback")[0] == 1
+    assert tgwctl("config", "unfreeze")[0] == 0
+    assert tgwctl("config", "rollback", "--why", "the test is over")[0] == 0
+    assert json.load(open(f"{LAB}/config.json")) == config
+    audit = [json.loads(line) for line in open(f"{LAB}/state/audit.log")]
+    assert [a["action"] for a in audit] == ["config_applied", "config_frozen", "config_unfrozen",
+                                            "config_rolled_back"]
+    assert audit[0]["why"] == "a test" and audit[0]["who"]
+    os.unlink("/tmp/tgw-fresh.json")
+
+
 async def bad_configuration_is_named():
     for text, key in (('{"sessions_max": 0}', "sessions_max"), ('{"no_such": 1}', "no_such"),
                       ('{"ports": [{"name": "x", "speed": 1}]}', "speed"), ("{", "JSON")):
@@ -391,7 +419,7 @@ SHELL_CASES = [the_start_is_clean, a_shell_answers, channel_mode_has_hello_resiz
                a_paste_arrives_whole, a_browser_that_stops_reading_stops_the_shell,
                tgwctl_lists_shows_and_kills, metrics_are_clean_and_count, control_dies_and_nobody_notices,
                a_drain_refuses_and_is_taken_back, silent_connections_go_away, no_secret_is_logged,
-               bad_configuration_is_named, nothing_leaked]
+               configuration_changes_live_and_goes_back, bad_configuration_is_named, nothing_leaked]
 ECHO_CASES = [bytes_survive_a_bad_wire]
 
 
