@@ -109,7 +109,7 @@ step_pid=""
 up=no
 leave() {
     [ -z "$step_pid" ] || kill -- "-$step_pid" 2>/dev/null || true
-    [ $up = yes ] || take_down
+    [ $up = yes ] || { take_down && echo "lab: all down"; }
 }
 trap leave EXIT
 trap 'echo; exit 130' INT

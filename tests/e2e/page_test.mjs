@@ -251,15 +251,21 @@ async function onlyThePagesFilesAreServed() {
 }
 
 async function aPictureForTheReadme() {
-  await fresh("channel");
-  await enter("cd / && PS1='\\[\\e[1;32m\\]node\\[\\e[0m\\]:\\[\\e[1;34m\\]\\w\\[\\e[0m\\]# ' && clear");
-  await enter("ls --color=always -x");
-  await enter("ip -4 -c -br addr; nproc; uname -sr");
-  await enter("printf 'žluťoučký kůň · 你好 · γειά · 🙂\\n'");
-  await enter("for i in $(seq 16 51); do printf '\\e[48;5;%dm  ' $i; done; printf '\\e[0m\\n'");
-  await until("the colours", async () => (await screen()).split("node:/#").length > 5);
   await page.setViewportSize({ width: 900, height: 520 });
-  await new Promise((r) => setTimeout(r, 300));
+  await fresh("channel");
+  await enter("PS1='\\[\\e[1;32m\\]node\\[\\e[0m\\]:\\[\\e[1;34m\\]\\w\\[\\e[0m\\]$ '; cd /usr; clear");
+  const commands = [
+    "ls --color=always -x",
+    "ip -c -br addr show eth0",
+    "uptime",
+    "printf 'žluťoučký kůň · γειά σου · привет · €\\n'",
+    "for i in $(seq 16 51); do printf '\\e[48;5;%dm  ' $i; done; printf '\\e[0m\\n'",
+  ];
+  for (const [index, command] of commands.entries()) {
+    await until("a prompt", async () => (await screen()).split("node:/usr$").length === index + 2);
+    await enter(command);
+  }
+  await until("the last", async () => (await screen()).split("node:/usr$").length === 7);
   await page.screenshot({ path: path.join(root, "build/terminal.png") });
   await page.setViewportSize({ width: 1100, height: 700 });
 }

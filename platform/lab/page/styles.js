@@ -1,6 +1,5 @@
-// xterm.js writes its styles into <style> elements, which a strict Content-Security-Policy
-// forbids. Style sheet objects are allowed: what is made here in the place of a <style>
-// hands its text to one.
+// xterm.js writes its styles into <style> elements and style attributes, which a strict
+// Content-Security-Policy forbids. Style objects are allowed: here they take their place.
 
 function styleElement() {
   const element = Document.prototype.createElement.call(document, "template");
@@ -17,4 +16,9 @@ export function adoptStyles() {
     name === "style"
       ? styleElement()
       : Document.prototype.createElement.call(document, name, options);
+  const { setAttribute } = Element.prototype;
+  Element.prototype.setAttribute = function (name, value) {
+    if (name === "style") this.style.cssText = value;
+    else setAttribute.call(this, name, value);
+  };
 }
