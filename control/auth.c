@@ -102,7 +102,7 @@ static bool is_admitted(const struct gateway *g, const char *allocation_id) {
     uint32_t h = 2166136261u;
     for (const char *p = allocation_id; *p; p++)
         h = (h ^ (unsigned char)*p) * 16777619u;
-    return (h >> 8) % 100 < g->admit_percent;
+    return (h >> 8) % 100 < g->state.admit_percent;
 }
 
 static enum tgw_reason choose_agent(const struct gateway *g, const struct claims *c,

@@ -57,8 +57,7 @@ static bool map(struct bridge *b, char *err, size_t err_bytes) {
     return true;
 }
 
-bool bridge_attach(struct bridge *b, const char *path, uint64_t now_ns, char *err,
-                   size_t err_bytes) {
+bool bridge_view(struct bridge *b, const char *path, char *err, size_t err_bytes) {
     *b = (struct bridge){.path = path};
     if (!map(b, err, err_bytes))
         return false;
@@ -68,6 +67,13 @@ bool bridge_attach(struct bridge *b, const char *path, uint64_t now_ns, char *er
         bridge_detach(b);
         return false;
     }
+    return true;
+}
+
+bool bridge_attach(struct bridge *b, const char *path, uint64_t now_ns, char *err,
+                   size_t err_bytes) {
+    if (!bridge_view(b, path, err, err_bytes))
+        return false;
     b->epoch = now_ns;
     atomic_store(&b->shm->control_drained, 0);
     atomic_store(&b->shm->control_beat_ns, now_ns);

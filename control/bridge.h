@@ -20,6 +20,8 @@ struct bridge {
 /* Try to attach. False with one line in err; nothing stays mapped then. */
 bool bridge_attach(struct bridge *b, const char *path, uint64_t now_ns, char *err,
                    size_t err_bytes);
+/* Map it to read counters only: another process is the control process. */
+bool bridge_view(struct bridge *b, const char *path, char *err, size_t err_bytes);
 void bridge_detach(struct bridge *b);
 /* Still the region at that path, with a live dataplane behind it. */
 bool bridge_is_current(const struct bridge *b);

@@ -1,31 +1,21 @@
-/* Commands of the control socket: {"id":N,"cmd":"NAME","args":{...}} in, one line out. */
-#include "gateway.h"
+#include "command.h"
 #include "log.h"
+#include "metrics.h"
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { MINT_MAX = 10000, TTL_DEFAULT_S = 300, TTL_MAX_S = 86400 };
-
-struct answer {
-    cJSON *result; /* an object, filled in by the command */
-    const char *code;
-    char message[200];
-};
-
-__attribute__((format(printf, 3, 4))) static void refuse(struct answer *a, const char *code,
-                                                         const char *format, ...) {
+void request_refuse(struct request *r, const char *code, const char *format, ...) {
     va_list v;
     va_start(v, format);
-    vsnprintf(a->message, sizeof(a->message), format, v);
+    vsnprintf(r->message, sizeof(r->message), format, v);
     va_end(v);
-    a->code = code;
+    r->code = code;
 }
 
-/* An argument that is a whole number in min..max; false with the refusal written. */
-static bool number(const cJSON *args, const char *key, uint32_t fallback, uint32_t min,
-                   uint32_t max, uint32_t *out, struct answer *a) {
-    const cJSON *v = cJSON_GetObjectItemCaseSensitive(args, key);
+bool request_number(struct request *r, const char *key, uint32_t fallback, uint32_t min,
+                    uint32_t max, uint32_t *out) {
+    const cJSON *v = cJSON_GetObjectItemCaseSensitive(r->args, key);
     *out = fallback;
     if (!v || cJSON_IsNull(v))
         return true;
@@ -34,26 +24,26 @@ static bool number(const cJSON *args, const char *key, uint32_t fallback, uint32
         *out = (uint32_t)v->valuedouble;
         return true;
     }
-    refuse(a, "bad_request", "%s: expected a whole number %u..%u", key, min, max);
+    request_refuse(r, "bad_request", "%s: expected a whole number %u..%u", key, min, max);
     return false;
 }
 
-/* A text argument into a claims field; absent leaves the fallback. */
-static bool text(const cJSON *args, const char *key, char *out, size_t size, const char *fallback,
-                 struct answer *a) {
-    const cJSON *v = cJSON_GetObjectItemCaseSensitive(args, key);
+bool request_text(struct request *r, const char *key, char *out, size_t size,
+                  const char *fallback) {
+    const cJSON *v = cJSON_GetObjectItemCaseSensitive(r->args, key);
     const char *s = v ? cJSON_GetStringValue(v) : fallback;
     if (s && strlen(s) < size && tgw_text_valid(s, strlen(s) + 1)) {
         memcpy(out, s, strlen(s) + 1);
         return true;
     }
-    refuse(a, "bad_request", "%s: expected a text of at most %zu plain characters", key, size - 1);
+    request_refuse(r, "bad_request", "%s: expected a text of at most %zu plain characters", key,
+                   size - 1);
     return false;
 }
 
-static void status(struct gateway *g, const cJSON *args, struct answer *a) {
-    (void)args;
-    cJSON *o = a->result;
+static bool status(struct request *r) {
+    struct gateway *g = r->gateway;
+    cJSON *o = r->result;
     cJSON_AddStringToObject(o, "version", TGW_VERSION);
     cJSON_AddNumberToObject(o, "uptime_s", (double)((g->now_ns - g->started_ns) / 1000000000));
     cJSON *d = cJSON_AddObjectToObject(o, "dataplane");
@@ -69,7 +59,9 @@ static void status(struct gateway *g, const cJSON *args, struct answer *a) {
                                 g->drain_deadline_ns > g->now_ns
                                     ? (double)((g->drain_deadline_ns - g->now_ns) / 1000000000)
                                     : 0);
-    cJSON_AddNumberToObject(o, "admit_percent", g->admit_percent);
+    cJSON_AddNumberToObject(o, "admit_percent", g->state.admit_percent);
+    cJSON_AddNumberToObject(o, "config_version", g->state.config_version);
+    cJSON_AddBoolToObject(o, "config_frozen", g->state.frozen);
     cJSON_AddNumberToObject(o, "sessions", (double)bridge_counter(&g->bridge, TGW_C_sessions));
     cJSON_AddNumberToObject(o, "pending",
                             (double)bridge_counter(&g->bridge, TGW_C_sessions_pending));
@@ -78,116 +70,44 @@ static void status(struct gateway *g, const cJSON *args, struct answer *a) {
     cJSON_AddBoolToObject(t, "ok", true);
     cJSON *reasons = cJSON_AddArrayToObject(o, "reasons");
     cJSON_AddBoolToObject(o, "ready", gateway_ready(g, reasons));
-}
-
-static bool mint_one(struct gateway *g, const struct claims *c, cJSON *list) {
-    char token[44];
-    uint8_t hash[TGW_TOKEN_HASH_BYTES];
-    if (!token_make(token, hash) || !memory_store_put(g->store, hash, c, g->now_s))
-        return false;
-    cJSON *o = cJSON_CreateObject();
-    cJSON_AddStringToObject(o, "allocation_id", c->ident.allocation_id);
-    cJSON_AddStringToObject(o, "token", token);
-    cJSON_AddNumberToObject(o, "expires_at", (double)c->exp_s);
-    cJSON_AddItemToArray(list, o);
     return true;
 }
 
-static void mint(struct gateway *g, const cJSON *args, struct answer *a) {
-    struct claims c = {0};
-    struct tgw_ident *i = &c.ident;
-    uint32_t count, ttl_s;
-    char agent[64];
-    if (!text(args, "allocation_id", i->allocation_id, sizeof(i->allocation_id), NULL, a) ||
-        !text(args, "user_id", i->user_id, sizeof(i->user_id), "operator", a) ||
-        !text(args, "region", i->region, sizeof(i->region), "lab", a) ||
-        !text(args, "tenant_id", i->tenant_id, sizeof(i->tenant_id), "lab", a) ||
-        !text(args, "project_id", i->project_id, sizeof(i->project_id), "lab", a) ||
-        !text(args, "agent", agent, sizeof(agent), "", a) ||
-        !number(args, "count", 1, 1, MINT_MAX, &count, a) ||
-        !number(args, "ttl_s", TTL_DEFAULT_S, 1, TTL_MAX_S, &ttl_s, a) ||
-        !number(args, "session_ttl_s", 0, 1, UINT32_MAX, &c.session_ttl_s, a) ||
-        !number(args, "idle_timeout_s", 0, 1, UINT32_MAX, &c.idle_timeout_s, a))
-        return;
-    c.has_agent = agent[0] != 0;
-    if (c.has_agent && !endpoint_parse(agent, &c.agent)) {
-        refuse(a, "bad_request", "agent: expected ADDRESS:PORT");
-        return;
-    }
-    c.exp_s = g->now_s + ttl_s;
-    cJSON *list = cJSON_AddArrayToObject(a->result, "tokens");
-    while (count-- > 0 && !a->code)
-        if (!mint_one(g, &c, list))
-            refuse(a, "capacity", "the token store is full");
-    log_plain(LOG_INFO, "tokens_minted", "%d for allocation %s", cJSON_GetArraySize(list),
-              i->allocation_id);
-}
-
-static bool hash_of(const cJSON *args, uint8_t hash[TGW_TOKEN_HASH_BYTES], struct answer *a) {
-    const char *token = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(args, "token"));
-    if (token && token_hash(token, hash))
-        return true;
-    refuse(a, "bad_request", "token: expected a text");
-    return false;
-}
-
-static void inspect(struct gateway *g, const cJSON *args, struct answer *a) {
-    static const char *const names[] = {"unknown", "valid", "used", "expired"};
-    uint8_t hash[TGW_TOKEN_HASH_BYTES];
-    struct claims c = {0};
-    if (!hash_of(args, hash, a))
-        return;
-    enum token_state state = memory_store_inspect(g->store, hash, g->now_s, &c);
-    cJSON_AddStringToObject(a->result, "state", names[state]);
-    if (!c.exp_s)
-        return;
-    cJSON *o = cJSON_AddObjectToObject(a->result, "claims");
-    cJSON_AddStringToObject(o, "allocation_id", c.ident.allocation_id);
-    cJSON_AddStringToObject(o, "user_id", c.ident.user_id);
-    cJSON_AddNumberToObject(o, "exp", (double)c.exp_s);
-}
-
-static void revoke(struct gateway *g, const cJSON *args, struct answer *a) {
-    uint8_t hash[TGW_TOKEN_HASH_BYTES];
-    if (!hash_of(args, hash, a))
-        return;
-    if (!memory_store_revoke(g->store, hash, g->now_s))
-        refuse(a, "not_found", "no such token, or it was used already");
-}
-
-static void drain(struct gateway *g, const cJSON *args, struct answer *a) {
+static bool drain(struct request *r) {
+    struct gateway *g = r->gateway;
     uint32_t timeout_s;
-    if (!number(args, "timeout_s", (uint32_t)g->config.drain_timeout_seconds, 0, 86400, &timeout_s,
-                a))
-        return;
+    if (!request_number(r, "timeout_s", (uint32_t)g->config.drain_timeout_seconds, 0, 86400,
+                        &timeout_s))
+        return true;
     gateway_drain(g, timeout_s, false, "operator");
-    cJSON_AddNumberToObject(a->result, "deadline_s", timeout_s);
-    cJSON_AddNumberToObject(a->result, "sessions",
+    cJSON_AddNumberToObject(r->result, "deadline_s", timeout_s);
+    cJSON_AddNumberToObject(r->result, "sessions",
                             (double)bridge_counter(&g->bridge, TGW_C_sessions));
+    return true;
 }
 
-static void undrain(struct gateway *g, const cJSON *args, struct answer *a) {
-    (void)args;
+static bool undrain(struct request *r) {
+    struct gateway *g = r->gateway;
     if (g->exit_when_drained)
-        refuse(a, "conflict", "the process is ending: start it again instead");
+        request_refuse(r, "conflict", "the process is ending: start it again instead");
     else
         gateway_undrain(g);
+    return true;
 }
 
-static void admit(struct gateway *g, const cJSON *args, struct answer *a) {
+static bool admit(struct request *r) {
+    struct gateway *g = r->gateway;
     uint32_t percent;
-    if (!cJSON_HasObjectItem(args, "percent"))
-        refuse(a, "bad_request", "percent: missing");
-    else if (number(args, "percent", 0, 0, 100, &percent, a)) {
-        g->admit_percent = percent;
-        gateway_send_policy(g);
-        log_plain(LOG_INFO, "admission_changed", "%u percent", percent);
-    }
+    if (!cJSON_HasObjectItem(r->args, "percent"))
+        request_refuse(r, "bad_request", "percent: missing");
+    else if (request_number(r, "percent", 0, 0, 100, &percent))
+        gateway_admit(g, percent);
+    return true;
 }
 
-static void ports(struct gateway *g, const cJSON *args, struct answer *a) {
-    (void)args;
-    cJSON *list = cJSON_AddArrayToObject(a->result, "ports");
+static bool ports(struct request *r) {
+    struct gateway *g = r->gateway;
+    cJSON *list = cJSON_AddArrayToObject(r->result, "ports");
     uint32_t count = g->bridge.shm ? g->bridge.shm->port_count : 0;
     for (uint32_t i = 0; i < count && i < TGW_PORTS_MAX; i++) {
         const struct tgw_port_stats *p = &g->bridge.shm->port[i];
@@ -203,59 +123,88 @@ static void ports(struct gateway *g, const cJSON *args, struct answer *a) {
         cJSON_AddNumberToObject(o, "tx_packets", (double)atomic_load(&p->tx_packets));
         cJSON_AddItemToArray(list, o);
     }
+    return true;
 }
 
-static void show_config(struct gateway *g, const cJSON *args, struct answer *a) {
-    (void)args;
-    char *json = config_json(&g->config);
-    cJSON_Delete(a->result);
-    a->result = json ? cJSON_Parse(json) : cJSON_CreateObject();
-    free(json);
+static bool metrics(struct request *r) {
+    char *text = metrics_text(r->gateway);
+    if (text)
+        cJSON_AddStringToObject(r->result, "text", text);
+    else
+        request_refuse(r, "internal_error", "no memory");
+    free(text);
+    return true;
 }
 
 static const struct {
     const char *name;
-    void (*run)(struct gateway *g, const cJSON *args, struct answer *a);
+    command_fn *run;
 } commands[] = {
-    {"status", status},       {"token.mint", mint}, {"token.inspect", inspect},
-    {"token.revoke", revoke}, {"drain", drain},     {"undrain", undrain},
-    {"admit", admit},         {"ports", ports},     {"config.show", show_config},
+    {"status", status},
+    {"sessions.list", command_sessions_list},
+    {"sessions.show", command_sessions_show},
+    {"sessions.kill", command_sessions_kill},
+    {"token.mint", command_token_mint},
+    {"token.inspect", command_token_inspect},
+    {"token.revoke", command_token_revoke},
+    {"drain", drain},
+    {"undrain", undrain},
+    {"admit", admit},
+    {"ports", ports},
+    {"config.show", command_config_show},
+    {"config.check", command_config_check},
+    {"config.apply", command_config_apply},
+    {"config.rollback", command_config_rollback},
+    {"config.freeze", command_config_freeze},
+    {"config.unfreeze", command_config_unfreeze},
+    {"metrics", metrics},
 };
 
-static void dispatch(struct gateway *g, const cJSON *request, struct answer *a) {
-    const char *name = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(request, "cmd"));
-    const cJSON *args = cJSON_GetObjectItemCaseSensitive(request, "args");
+static bool dispatch(struct request *r) {
+    const char *name = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(r->line, "cmd"));
     if (!name) {
-        refuse(a, "bad_request", "not a JSON object with a \"cmd\"");
-        return;
+        request_refuse(r, "bad_request", "not a JSON object with a \"cmd\"");
+        return true;
     }
-    for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
-        if (strcmp(commands[i].name, name) == 0) {
-            commands[i].run(g, args, a);
-            return;
-        }
-    }
-    refuse(a, "not_found", "no such command: %.60s", name);
+    for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
+        if (strcmp(commands[i].name, name) == 0)
+            return commands[i].run(r);
+    request_refuse(r, "not_found", "no such command: %.60s", name);
+    return true;
 }
 
-char *command_run(struct gateway *g, const char *line, size_t len) {
-    struct answer a = {.result = cJSON_CreateObject()};
-    cJSON *request = cJSON_ParseWithLength(line, len);
+void request_finish(struct request *r) {
     cJSON *reply = cJSON_CreateObject();
-    const cJSON *id = cJSON_GetObjectItemCaseSensitive(request, "id");
-    dispatch(g, request, &a);
+    const cJSON *id = cJSON_GetObjectItemCaseSensitive(r->line, "id");
     if (cJSON_IsNumber(id))
         cJSON_AddNumberToObject(reply, "id", id->valuedouble);
-    cJSON_AddBoolToObject(reply, "ok", a.code == NULL);
-    if (!a.code) {
-        cJSON_AddItemToObject(reply, "result", a.result);
+    cJSON_AddBoolToObject(reply, "ok", r->code == NULL);
+    if (!r->code) {
+        cJSON_AddItemToObject(reply, "result", r->result);
     } else {
-        cJSON_AddStringToObject(reply, "code", a.code);
-        cJSON_AddStringToObject(reply, "message", a.message);
-        cJSON_Delete(a.result);
+        cJSON_AddStringToObject(reply, "code", r->code);
+        cJSON_AddStringToObject(reply, "message", r->message);
+        cJSON_Delete(r->result);
     }
-    char *out = cJSON_PrintUnformatted(reply);
+    r->answer(r->ctx, cJSON_PrintUnformatted(reply));
     cJSON_Delete(reply);
-    cJSON_Delete(request);
-    return out;
+    cJSON_Delete(r->line);
+    free(r);
+}
+
+void command_run(struct gateway *g, const char *line, size_t len,
+                 void (*answer)(void *ctx, char *text), void *ctx) {
+    struct request *r = calloc(1, sizeof(*r));
+    if (!r) {
+        answer(ctx, NULL);
+        return;
+    }
+    *r = (struct request){.gateway = g,
+                          .line = cJSON_ParseWithLength(line, len),
+                          .result = cJSON_CreateObject(),
+                          .answer = answer,
+                          .ctx = ctx};
+    r->args = cJSON_GetObjectItemCaseSensitive(r->line, "args");
+    if (dispatch(r))
+        request_finish(r);
 }

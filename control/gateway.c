@@ -1,9 +1,15 @@
 #include "gateway.h"
 #include "log.h"
+#include "metrics.h"
+#include "versions.h"
+#include <openssl/rand.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 enum { TOKENS_MAX = 65536, EVENTS_A_TURN = 256, RETRY_MS = 200 };
+
+/* Of the lists that this file asks for itself; query.c counts up from 1. */
+static const uint32_t SYNC_SEQ = UINT32_MAX;
 
 static const uint64_t SECOND_NS = 1000000000;
 
@@ -24,8 +30,23 @@ static bool read_secret(struct gateway *g, char *err, size_t err_bytes) {
     return false;
 }
 
+/* A drain that a predecessor of this process began goes on, unless its dataplane is gone:
+ * that is known at the first attach. */
+static void recall(struct gateway *g) {
+    uint64_t seed;
+    if (RAND_bytes((unsigned char *)&seed, sizeof(seed)) != 1)
+        abort(); /* tokens could not be made either */
+    live_init(&g->live, seed);
+    histogram_init_setup(&g->consume_time);
+    histogram_init_setup(&g->setup_time);
+    histogram_init_life(&g->session_time);
+    state_load(&g->state, g->config.state_dir);
+    g->state.starts++;
+    versions_begin(g);
+    state_save(&g->state, g->config.state_dir);
+}
+
 bool gateway_init(struct gateway *g, char *err, size_t err_bytes) {
-    g->admit_percent = 100;
     if (strcmp(g->config.token_store, "memory") != 0) {
         snprintf(err, err_bytes, "token_store: \"%s\" is not built into this version",
                  g->config.token_store);
@@ -34,13 +55,17 @@ bool gateway_init(struct gateway *g, char *err, size_t err_bytes) {
     if (!read_secret(g, err, err_bytes))
         return false;
     g->store = memory_store_create(TOKENS_MAX, g->config.replay_window_seconds);
-    if (!g->store)
+    if (!g->store) {
         snprintf(err, err_bytes, "token_store: no memory");
-    return g->store != NULL;
+        return false;
+    }
+    recall(g);
+    return true;
 }
 
 void gateway_fini(struct gateway *g) {
     bridge_detach(&g->bridge);
+    live_free(&g->live);
     memory_store_destroy(g->store);
     explicit_bzero(g->secret, sizeof(g->secret));
 }
@@ -59,7 +84,7 @@ void gateway_send_policy(struct gateway *g) {
             .refusals_as_close = strcmp(g->config.browser_refusals, "close") == 0,
             .sessions_max = (uint32_t)(g->config.sessions_max / g->bridge.cores) + 1,
             .drain_deadline_ms = g->draining ? deadline_left_ms(g) : 0,
-            .admit_percent = g->admit_percent};
+            .admit_percent = g->state.admit_percent};
         bridge_send(&g->bridge, i, &p.msg);
     }
 }
@@ -70,21 +95,70 @@ void gateway_drain(struct gateway *g, uint32_t timeout_s, bool exit_after, const
         return; /* a second SIGTERM does not shorten it */
     g->draining = true;
     g->drain_deadline_ns = g->now_ns + timeout_s * SECOND_NS;
+    g->state.drain_deadline_s = g->now_s + timeout_s;
+    g->state.drain_pid = g->bridge.shm ? g->bridge.shm->dataplane_pid : 0;
+    state_save(&g->state, g->config.state_dir);
     gateway_send_policy(g);
     log_plain(LOG_INFO, "drain_started", "%s: %lu sessions, deadline in %u s", why,
               bridge_counter(&g->bridge, TGW_C_sessions), timeout_s);
 }
 
+static void forget_drain(struct gateway *g) {
+    g->state.drain_deadline_s = 0;
+    g->state.drain_pid = 0;
+    state_save(&g->state, g->config.state_dir);
+}
+
 void gateway_undrain(struct gateway *g) {
+    if (!g->draining)
+        return;
     g->draining = g->exit_when_drained = false;
+    forget_drain(g);
     gateway_send_policy(g);
     log_plain(LOG_INFO, "drain_cancelled", "new sessions are admitted again");
 }
 
-static void on_closed(const struct tgw_ev_closed *e) {
+void gateway_admit(struct gateway *g, uint32_t percent) {
+    log_plain(LOG_INFO, "admission_changed", "%u percent, was %u", percent, g->state.admit_percent);
+    g->state.admit_percent = percent;
+    state_save(&g->state, g->config.state_dir);
+    gateway_send_policy(g);
+}
+
+static void take_live_keys(struct config *c, const struct config *fresh) {
+#define TGW_KEY(type, key, fallback, min, max, live)                                               \
+    if (live)                                                                                      \
+        memcpy(&c->key, &fresh->key, sizeof(c->key));
+#include "config/config.def"
+#undef TGW_KEY
+}
+
+void gateway_reconfigure(struct gateway *g, const struct config *fresh,
+                         const struct config_change *change, size_t changes) {
+    for (size_t i = 0; i < changes; i++)
+        log_plain(change[i].live ? LOG_INFO : LOG_WARN, "config_changed", "%s: %s", change[i].key,
+                  change[i].live ? "applied" : "needs a restart");
+    take_live_keys(&g->config, fresh);
+    log_set_level(g->config.log_level);
+    gateway_send_policy(g);
+}
+
+static void on_open(struct gateway *g, const struct tgw_ev_open *e) {
+    if (!tgw_ident_valid(&e->ident))
+        return;
+    const struct log_about about = {
+        .ident = &e->ident, .remote = &e->remote, .duration_us = e->setup_us};
+    live_open(&g->live, e->handle, e->ident.user_id, &e->remote);
+    histogram_add(&g->setup_time, e->setup_us);
+    log_event(LOG_INFO, "session_opened", &about, "terminal relayed");
+}
+
+static void on_closed(struct gateway *g, const struct tgw_ev_closed *e) {
     char message[160];
     if (!tgw_ident_valid(&e->ident))
         return;
+    live_close(&g->live, e->handle);
+    histogram_add(&g->session_time, e->duration_us);
     const struct log_about about = {.ident = &e->ident,
                                     .remote = &e->remote,
                                     .reason = e->reason,
@@ -95,10 +169,9 @@ static void on_closed(const struct tgw_ev_closed *e) {
     log_event(LOG_INFO, "session_closed", &about, message);
 }
 
-static void on_refused(struct gateway *g, const struct tgw_ev_refused *e) {
+static void on_refused(const struct tgw_ev_refused *e) {
     if (!tgw_ident_valid(&e->ident))
         return;
-    g->replays += e->reason == TGW_R_token_replayed;
     const struct log_about about = {.ident = &e->ident,
                                     .remote = &e->remote,
                                     .reason = e->reason,
@@ -113,22 +186,67 @@ static void on_event(void *ctx, uint32_t core, const union tgw_event *e) {
         auth_request(g, core, &e->auth);
         break;
     case TGW_EV_OPEN:
-        if (tgw_ident_valid(&e->open.ident)) {
-            const struct log_about about = {.ident = &e->open.ident,
-                                            .remote = &e->open.remote,
-                                            .duration_us = e->open.setup_us};
-            log_event(LOG_INFO, "session_opened", &about, "terminal relayed");
-        }
+        on_open(g, &e->open);
         break;
     case TGW_EV_CLOSED:
-        on_closed(&e->closed);
+        on_closed(g, &e->closed);
         break;
     case TGW_EV_REFUSED:
-        on_refused(g, &e->refused);
+        on_refused(&e->refused);
+        break;
+    case TGW_EV_SESSION:
+        if (e->msg.seq == SYNC_SEQ) {
+            if (tgw_ident_valid(&e->session.ident))
+                live_open(&g->live, e->session.handle, e->session.ident.user_id,
+                          &e->session.client.peer);
+            break;
+        }
+        query_event(&g->queries, &g->bridge, e);
+        break;
+    case TGW_EV_LIST_END:
+    case TGW_EV_DONE:
+        query_event(&g->queries, &g->bridge, e);
         break;
     default:
-        break; /* answers to commands that nobody waits for any more */
+        break; /* drain states: the counters tell more */
     }
+}
+
+/* Learn the live sessions anew: after an attach, and when events were lost. */
+static void sync_live(struct gateway *g) {
+    uint64_t seed = g->live.seed;
+    live_free(&g->live);
+    live_init(&g->live, seed);
+    g->events_lost = bridge_counter(&g->bridge, TGW_C_events_lost);
+    for (uint32_t i = 0; i < g->bridge.cores; i++) {
+        const struct tgw_cmd_list cmd = {
+            .msg = {.type = TGW_CMD_LIST, .len = sizeof(cmd), .seq = SYNC_SEQ}};
+        bridge_send(&g->bridge, i, &cmd.msg);
+    }
+}
+
+/* A drain outlives this process, but not the dataplane that it was ordered for. */
+static void resume_drain(struct gateway *g) {
+    uint64_t left_s =
+        g->state.drain_deadline_s > g->now_s ? g->state.drain_deadline_s - g->now_s : 0;
+    if (g->draining || !g->state.drain_deadline_s)
+        return;
+    if (g->state.drain_pid != g->bridge.shm->dataplane_pid) {
+        forget_drain(g);
+        return;
+    }
+    g->draining = true;
+    g->drain_deadline_ns = g->now_ns + left_s * SECOND_NS;
+    log_plain(LOG_INFO, "drain_resumed", "deadline in %lu s", left_s);
+}
+
+static void on_attached(struct gateway *g) {
+    g->dataplane_terms = atomic_load(&g->bridge.shm->dataplane_term);
+    resume_drain(g);
+    gateway_send_policy(g);
+    sync_live(g);
+    log_plain(LOG_INFO, "dataplane_attached", "%u core(s), %lu live sessions", g->bridge.cores,
+              bridge_counter(&g->bridge, TGW_C_sessions));
 }
 
 static void keep_attached(struct gateway *g) {
@@ -142,12 +260,17 @@ static void keep_attached(struct gateway *g) {
         log_plain(LOG_WARN, "dataplane_lost", "the dataplane went away");
         bridge_detach(&g->bridge);
     }
-    if (!bridge_attach(&g->bridge, g->config.shm_path, g->now_ns, err, sizeof(err)))
-        return; /* it may not have started yet: readiness tells */
-    g->dataplane_terms = atomic_load(&g->bridge.shm->dataplane_term);
-    gateway_send_policy(g);
-    log_plain(LOG_INFO, "dataplane_attached", "%u core(s), %lu live sessions", g->bridge.cores,
-              bridge_counter(&g->bridge, TGW_C_sessions));
+    if (bridge_attach(&g->bridge, g->config.shm_path, g->now_ns, err, sizeof(err)))
+        on_attached(g); /* else it has not started yet: readiness tells */
+}
+
+static void sample(struct gateway *g) {
+    if (g->now_ns < g->sample_ns)
+        return;
+    g->sample_ns = g->now_ns + SECOND_NS;
+    metrics_sample(g);
+    if (bridge_counter(&g->bridge, TGW_C_events_lost) != g->events_lost)
+        sync_live(g);
 }
 
 static void follow_drain(struct gateway *g) {
@@ -176,6 +299,8 @@ uint32_t gateway_turn(struct gateway *g, uint64_t now_ns, uint64_t now_s) {
     keep_attached(g);
     bridge_beat(&g->bridge, now_ns);
     uint32_t events = g->bridge.shm ? bridge_poll(&g->bridge, EVENTS_A_TURN, on_event, g) : 0;
+    query_advance(&g->queries, &g->bridge, now_ns);
+    sample(g);
     follow_drain(g);
     return events;
 }

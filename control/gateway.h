@@ -6,22 +6,35 @@
 #include "bridge.h"
 #include "config/config.h"
 #include "grant.h"
+#include "histogram.h"
+#include "live.h"
+#include "query.h"
+#include "state.h"
 #include "store.h"
 #include <cjson/cJSON.h>
 
 struct gateway {
     struct config config;
+    const char *config_path; /* of the file that config came from */
+    char *const *envp;
     struct bridge bridge;
     struct memory_store *store;
     uint8_t secret[GRANT_SECRET_MAX];
     size_t secret_len;
     uint64_t started_ns, now_ns, now_s; /* of the turn */
-    uint64_t retry_ns;
-    uint32_t admit_percent;
+    uint64_t retry_ns, sample_ns;
+    struct state state; /* kept in state_dir */
     bool draining, exit_when_drained, finished;
     uint64_t drain_deadline_ns;
     uint32_t dataplane_terms; /* SIGTERMs of the dataplane that were obeyed */
-    uint64_t replays, consumed[TGW_REASON_COUNT];
+    struct live live;
+    uint64_t events_lost; /* of the dataplane, as of the last synchronisation */
+    struct queries queries;
+    /* For the metrics. */
+    uint64_t consumed[TGW_REASON_COUNT];
+    struct histogram consume_time, setup_time, session_time;
+    double busy_ratio[TGW_CORES_MAX];
+    uint64_t sampled_total[TGW_CORES_MAX], sampled_idle[TGW_CORES_MAX];
 };
 
 /* False with one line in err. */
@@ -31,6 +44,10 @@ void gateway_fini(struct gateway *g);
 uint32_t gateway_turn(struct gateway *g, uint64_t now_ns, uint64_t now_s);
 void gateway_drain(struct gateway *g, uint32_t timeout_s, bool exit_after, const char *why);
 void gateway_undrain(struct gateway *g);
+void gateway_admit(struct gateway *g, uint32_t percent);
+/* Take over what of `fresh` can change without a restart; names every change in the log. */
+void gateway_reconfigure(struct gateway *g, const struct config *fresh,
+                         const struct config_change *change, size_t changes);
 void gateway_send_policy(struct gateway *g);
 bool gateway_ready(const struct gateway *g, cJSON *reasons);
 
@@ -40,9 +57,5 @@ void auth_request(struct gateway *g, uint32_t core, const struct tgw_ev_auth *e)
 bool token_make(char out[44], uint8_t hash[TGW_TOKEN_HASH_BYTES]);
 bool token_hash(const char *token, uint8_t hash[TGW_TOKEN_HASH_BYTES]);
 bool endpoint_parse(const char *text, struct tgw_endpoint *out);
-
-/* command.c: one request of the control socket; returns the answer, to be freed by the
- * caller. NULL: no memory. */
-char *command_run(struct gateway *g, const char *line, size_t len);
 
 #endif

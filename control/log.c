@@ -15,13 +15,21 @@ char *endpoint_text(const struct tgw_endpoint *e, char out[64]) {
     return out;
 }
 
+static const char *const level_names[] = {"DEBUG", "INFO", "WARN", "ERROR"};
+static enum log_level level_min = LOG_INFO;
+
+void log_set_level(const char *name) {
+    for (int i = LOG_DEBUG; i <= LOG_ERROR; i++)
+        if (strcmp(level_names[i], name) == 0)
+            level_min = (enum log_level)i;
+}
+
 static void add(cJSON *line, const char *key, const char *value) {
     if (value && value[0])
         cJSON_AddStringToObject(line, key, value);
 }
 
 static cJSON *start(enum log_level level, const char *event, const char *message) {
-    static const char *const names[] = {"DEBUG", "INFO", "WARN", "ERROR"};
     char ts[40], text[64];
     struct timespec now;
     struct tm tm;
@@ -31,7 +39,7 @@ static cJSON *start(enum log_level level, const char *event, const char *message
     snprintf(text, sizeof(text), "%s.%03ldZ", ts, now.tv_nsec / 1000000);
     cJSON *line = cJSON_CreateObject();
     add(line, "ts", text);
-    add(line, "level", names[level]);
+    add(line, "level", level_names[level]);
     add(line, "service", "gpuaas-terminal-gateway");
     add(line, "event", event);
     add(line, "message", message);
@@ -63,8 +71,10 @@ static void add_ident(cJSON *line, const struct tgw_ident *i) {
 
 void log_event(enum log_level level, const char *event, const struct log_about *about,
                const char *message) {
-    cJSON *line = start(level, event, message);
     char remote[64];
+    if (level < level_min)
+        return;
+    cJSON *line = start(level, event, message);
     if (about->ident)
         add_ident(line, about->ident);
     if (about->remote)
@@ -84,6 +94,8 @@ void log_event(enum log_level level, const char *event, const struct log_about *
 void log_plain(enum log_level level, const char *event, const char *format, ...) {
     char message[512];
     va_list v;
+    if (level < level_min)
+        return;
     va_start(v, format);
     vsnprintf(message, sizeof(message), format, v);
     va_end(v);

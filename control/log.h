@@ -14,6 +14,9 @@ struct log_about {
     uint64_t duration_us;
 };
 
+/* "DEBUG", "INFO", "WARN" or "ERROR": lines below it are not written. The one setting of
+ * the process's one standard output. */
+void log_set_level(const char *name);
 void log_event(enum log_level level, const char *event, const struct log_about *about,
                const char *message);
 __attribute__((format(printf, 3, 4))) void log_plain(enum log_level level, const char *event,

@@ -1,6 +1,9 @@
 /* tgw-control: the event loop around gateway.c. One thread. */
-#include "gateway.h"
+#include "admin.h"
+#include "command.h"
+#include "lab.h"
 #include "log.h"
+#include "versions.h"
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -14,7 +17,7 @@
 
 enum {
     EXIT_USAGE = 2,
-    LINE_BYTES_MAX = 65536,
+    LINE_BYTES_MAX = 262144,
     POLL_BUSY_MS = 1,
     POLL_IDLE_MS = 4,
     QUIET_TURNS = 50,
@@ -25,14 +28,18 @@ struct app {
     uv_loop_t loop;
     uv_timer_t poll;
     uv_pipe_t socket;
-    uv_signal_t term, interrupt, quit;
+    struct http_server *admin;
+    uv_signal_t term, interrupt, quit, hangup;
+    struct lab *lab; /* NULL: no lab_listen */
     uint32_t quiet;
 };
 
-/* One client of the control socket. */
+/* One client of the control socket. Answers may come after it has left. */
 struct client {
     uv_pipe_t pipe;
     struct app *app;
+    uint32_t waiting; /* requests without their answer */
+    bool closed;
     size_t len;
     char line[LINE_BYTES_MAX];
 };
@@ -59,8 +66,15 @@ static void on_poll(uv_timer_t *t) {
     uv_timer_start(t, on_poll, a->quiet > QUIET_TURNS ? POLL_IDLE_MS : POLL_BUSY_MS, 0);
 }
 
+static void free_if_done(struct client *c) {
+    if (c->closed && c->waiting == 0)
+        free(c);
+}
+
 static void on_closed(uv_handle_t *h) {
-    free(h->data);
+    struct client *c = h->data;
+    c->closed = true;
+    free_if_done(c);
 }
 
 static void on_written(uv_write_t *w, int status) {
@@ -71,21 +85,30 @@ static void on_written(uv_write_t *w, int status) {
     free(r);
 }
 
-static void answer(struct client *c, const char *line, size_t len) {
+static void send_line(struct client *c, char *text) {
     struct reply *r = calloc(1, sizeof(*r));
-    char *text = r ? command_run(&c->app->gateway, line, len) : NULL;
-    size_t n = text ? strlen(text) : 0;
-    char *with_newline = text ? realloc(text, n + 2) : NULL;
-    if (!with_newline) {
+    size_t n = strlen(text);
+    char *line = r ? realloc(text, n + 2) : NULL;
+    if (!line) {
         free(text);
         free(r);
         return;
     }
-    memcpy(with_newline + n, "\n", 2);
-    r->text = with_newline;
-    uv_buf_t buf = uv_buf_init(r->text, (unsigned)n + 1);
+    memcpy(line + n, "\n", 2);
+    r->text = line;
+    uv_buf_t buf = uv_buf_init(line, (unsigned)n + 1);
     if (uv_write(&r->write, (uv_stream_t *)&c->pipe, &buf, 1, on_written) != 0)
         on_written(&r->write, 0);
+}
+
+static void on_answer(void *ctx, char *text) {
+    struct client *c = ctx;
+    c->waiting--;
+    if (text && !uv_is_closing((uv_handle_t *)&c->pipe))
+        send_line(c, text);
+    else
+        free(text);
+    free_if_done(c);
 }
 
 static void on_alloc(uv_handle_t *h, size_t suggested, uv_buf_t *buf) {
@@ -106,7 +129,8 @@ static void on_read(uv_stream_t *s, ssize_t n, const uv_buf_t *buf) {
     turn(c->app); /* the time of this command */
     while ((end = memchr(c->line, '\n', c->len)) != NULL) {
         size_t line = (size_t)(end - c->line);
-        answer(c, c->line, line);
+        c->waiting++;
+        command_run(&c->app->gateway, c->line, line, on_answer, c);
         c->len -= line + 1;
         memmove(c->line, end + 1, c->len);
     }
@@ -148,6 +172,15 @@ static bool listen_on_socket(struct app *a, char *err, size_t err_bytes) {
     return rc == 0;
 }
 
+/* admin_listen "" serves no admin pages. */
+static bool listen_for_admin(struct app *a, char *err, size_t err_bytes) {
+    const char *address = a->gateway.config.admin_listen;
+    if (address[0])
+        a->admin = http_listen(&a->loop, "admin_listen", address, admin_handler, &a->gateway, err,
+                               err_bytes);
+    return a->admin || !address[0];
+}
+
 static void on_signal(uv_signal_t *s, int number) {
     struct app *a = s->data;
     turn(a);
@@ -158,10 +191,27 @@ static void on_signal(uv_signal_t *s, int number) {
         uv_stop(&a->loop); /* SIGINT, SIGQUIT: this process alone, at once */
 }
 
-static void watch(struct app *a, uv_signal_t *s, int number) {
+/* SIGHUP: a file that does not hold up changes nothing. */
+static void on_hangup(uv_signal_t *s, int number) {
+    struct app *a = s->data;
+    struct change_result result;
+    (void)number;
+    turn(a);
+    if (!versions_reload(&a->gateway, &result))
+        log_plain(LOG_ERROR, "config_refused", "%s", result.error);
+}
+
+static void watch(struct app *a, uv_signal_t *s, int number, uv_signal_cb react) {
     uv_signal_init(&a->loop, s);
     s->data = a;
-    uv_signal_start(s, on_signal, number);
+    uv_signal_start(s, react, number);
+}
+
+static bool listen_for_lab(struct app *a, char *err, size_t err_bytes) {
+    if (!a->gateway.config.lab_listen[0])
+        return true;
+    a->lab = lab_start(&a->loop, &a->gateway, err, err_bytes);
+    return a->lab != NULL;
 }
 
 static int run(struct app *a) {
@@ -169,21 +219,26 @@ static int run(struct app *a) {
     const struct rlimit no_core = {0, 0};
     setrlimit(RLIMIT_CORE, &no_core);
     prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+    log_set_level(a->gateway.config.log_level);
     uv_loop_init(&a->loop);
-    if (!gateway_init(&a->gateway, err, sizeof(err)) || !listen_on_socket(a, err, sizeof(err))) {
+    if (!gateway_init(&a->gateway, err, sizeof(err)) || !listen_on_socket(a, err, sizeof(err)) ||
+        !listen_for_admin(a, err, sizeof(err)) || !listen_for_lab(a, err, sizeof(err))) {
         fprintf(stderr, "tgw-control: %s\n", err);
         return EXIT_USAGE;
     }
-    watch(a, &a->term, SIGTERM);
-    watch(a, &a->interrupt, SIGINT);
-    watch(a, &a->quit, SIGQUIT);
+    watch(a, &a->term, SIGTERM, on_signal);
+    watch(a, &a->interrupt, SIGINT, on_signal);
+    watch(a, &a->quit, SIGQUIT, on_signal);
+    watch(a, &a->hangup, SIGHUP, on_hangup);
     uv_timer_init(&a->loop, &a->poll);
     a->poll.data = a;
     uv_timer_start(&a->poll, on_poll, 0, 0);
     log_plain(LOG_INFO, "control_started", "socket %s", a->gateway.config.control_socket);
     uv_run(&a->loop, UV_RUN_DEFAULT);
     log_plain(LOG_INFO, "control_stopped", "done");
+    lab_stop(a->lab);
     unlink(a->gateway.config.control_socket);
+    http_close(a->admin);
     gateway_fini(&a->gateway);
     return 0;
 }
@@ -201,5 +256,7 @@ int main(int argc, char **argv, char **envp) {
         fprintf(stderr, "tgw-control: %s\n", err);
         return EXIT_USAGE;
     }
+    app.gateway.config_path = argv[2];
+    app.gateway.envp = envp;
     return run(&app);
 }

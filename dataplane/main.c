@@ -3,6 +3,8 @@
 #include "config/config.h"
 #include "eal.h"
 #include "log.h"
+#include "ports.h"
+#include "revision.h"
 #include "shm_region.h"
 #include "worker.h"
 #include <errno.h>
@@ -20,10 +22,6 @@
 #include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
-
-#ifndef TGW_REVISION
-#define TGW_REVISION "unknown"
-#endif
 
 enum {
     EXIT_USAGE = 2,
@@ -79,48 +77,12 @@ static void stop_mbufs(struct app *a) {
     rte_mempool_free(a->mbufs);
 }
 
-static bool open_port(struct app *a, uint32_t i) {
-    const struct config_port *p = &a->config.ports[i];
-    struct port_config c = {.mtu = (uint16_t)p->mtu,
-                            .queues = (uint16_t)a->cores,
-                            .loss_pm = (uint16_t)p->loss_pm,
-                            .reorder_pm = (uint16_t)p->reorder_pm,
-                            .duplicate_pm = (uint16_t)p->duplicate_pm,
-                            .corrupt_pm = (uint16_t)p->corrupt_pm,
-                            .fault_seed = p->fault_seed};
-    snprintf(c.name, sizeof(c.name), "%s", p->name);
-    snprintf(c.driver, sizeof(c.driver), "%s", p->driver);
-    snprintf(c.device, sizeof(c.device), "%s", p->device);
-    snprintf(c.options, sizeof(c.options), "%s", p->options);
-    char why[256];
-    a->port[i] = port_open(&c, a->mbufs, why, sizeof(why));
-    if (!a->port[i]) {
-        snprintf(a->err, sizeof(a->err), "ports[%u]: %s", i, why);
-        return false;
-    }
-    if (a->port[i]->queues >= a->cores)
-        return true;
-    snprintf(a->err, sizeof(a->err), "ports[%u]: %s has %u queues, %u cores want one each", i,
-             p->name, a->port[i]->queues, a->cores);
-    return false;
-}
-
 static void stop_ports(struct app *a) {
-    for (uint32_t i = 0; i < a->config.port_count; i++)
-        if (a->port[i])
-            a->port[i]->ops->close(a->port[i]);
+    ports_close(a->port, a->config.port_count);
 }
 
 static bool start_ports(struct app *a) {
-    if (a->config.port_count == 0)
-        return fail(a, "ports: at least one port is needed");
-    for (uint32_t i = 0; i < a->config.port_count; i++) {
-        if (!open_port(a, i)) {
-            stop_ports(a);
-            return false;
-        }
-    }
-    return true;
+    return ports_open(&a->config, a->cores, a->mbufs, a->port, a->err, sizeof(a->err));
 }
 
 static void describe_port(struct tgw_port_stats *s, const struct port *p) {
@@ -147,26 +109,6 @@ static bool start_region(struct app *a) {
 
 static void stop_region(struct app *a) {
     shm_region_destroy(&a->region);
-}
-
-/* Gateways are per family; an interface's own addresses come with their prefixes. */
-static bool fill_iface(struct app *a, uint32_t i, struct net_iface_config *f, uint16_t queue) {
-    const struct config_port *p = &a->config.ports[i];
-    *f = (struct net_iface_config){.port = a->port[i], .queue = queue};
-    for (uint32_t k = 0; k < p->addr_count; k++) {
-        if (!ip_prefix_parse(p->addr[k], true, &f->addr[f->addr_count++])) {
-            snprintf(a->err, sizeof(a->err), "ports[%u].addresses[%u]: not an address: %s", i, k,
-                     p->addr[k]);
-            return false;
-        }
-    }
-    f->has_gateway4 = p->gateway4[0] && ip_addr_parse(p->gateway4, &f->gateway4);
-    f->has_gateway6 = p->gateway6[0] && ip_addr_parse(p->gateway6, &f->gateway6);
-    if ((p->gateway4[0] && !f->has_gateway4) || (p->gateway6[0] && !f->has_gateway6)) {
-        snprintf(a->err, sizeof(a->err), "ports[%u].gateway: not an address", i);
-        return false;
-    }
-    return true;
 }
 
 static void fill_tcp(const struct app *a, struct tcp_config *t, struct tgw_counters *counters) {
@@ -196,7 +138,8 @@ static bool start_worker(struct app *a, uint32_t core) {
         .iface_count = (uint8_t)a->config.port_count, .pool = a->mbufs, .counters = counters};
     RAND_bytes((unsigned char *)&c.net.seed, sizeof(c.net.seed));
     for (uint32_t i = 0; i < a->config.port_count; i++)
-        if (!fill_iface(a, i, &c.net.iface[i], (uint16_t)core))
+        if (!ports_iface(&a->config, i, a->port[i], (uint16_t)core, &c.net.iface[i], a->err,
+                         sizeof(a->err)))
             return false;
     fill_tcp(a, &c.tcp, counters);
     c.session =

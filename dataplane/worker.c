@@ -1,10 +1,9 @@
 #include "worker.h"
+#include "clock.h"
 #include <openssl/rand.h>
-#include <rte_cycles.h>
 #include <rte_mbuf.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
 
 enum {
@@ -22,27 +21,12 @@ struct worker {
     struct tcp_stack *tcp;
     struct session_table *sessions;
     struct tgw_ring_end cmd, event;
-    uint64_t tsc_base, ns_base, ns_a_tsc_q32; /* ns = base + tsc * q32 / 2^32 */
+    struct clock clock;
     uint64_t now_ns, net_tick_ns;
     uint64_t control_epoch;
     uint64_t stage_tsc;
     uint32_t idle_turns, drain_deadline_ms;
 };
-
-static uint64_t clock_ns(const struct worker *w) {
-    unsigned __int128 tsc = rte_get_timer_cycles() - w->tsc_base;
-    return w->ns_base + (uint64_t)(tsc * w->ns_a_tsc_q32 >> 32);
-}
-
-static void clock_init(struct worker *w) {
-    struct timespec ts;
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    w->ns_base = (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
-    w->tsc_base = rte_get_timer_cycles();
-    w->ns_a_tsc_q32 = (uint64_t)(((unsigned __int128)1000000000u << 32) / rte_get_timer_hz());
-    w->stage_tsc = w->tsc_base;
-    w->now_ns = w->ns_base;
-}
 
 /* Charge what passed since the last call to `stage`. */
 static void charge(struct worker *w, enum tgw_stage stage) {
@@ -108,7 +92,9 @@ struct worker *worker_create(const struct worker_config *c, char *err, size_t er
     struct worker *w = calloc(1, sizeof(*w));
     if (w) {
         w->config = *c;
-        clock_init(w);
+        clock_init(&w->clock);
+        w->stage_tsc = w->clock.tsc_base;
+        w->now_ns = w->clock.ns_base;
         tgw_ring_consumer(&w->cmd, c->cmd_ring, TGW_CMD_SLOTS, TGW_CMD_SLOT_BYTES);
         tgw_ring_producer(&w->event, c->event_ring, TGW_EVENT_SLOTS, TGW_EVENT_SLOT_BYTES);
     }
@@ -145,11 +131,11 @@ static uint32_t receive(struct worker *w) {
     for (uint8_t i = 0; i < w->config.net.iface_count; i++) {
         const struct net_iface_config *iface = &w->config.net.iface[i];
         uint16_t n = port_rx(iface->port, iface->queue, burst, BURST);
-        charge(w, n ? TGW_STAGE_rx : TGW_STAGE_idle);
-        if (n) {
-            net_input(w->net, w->now_ns, i, burst, n);
-            charge(w, TGW_STAGE_stack);
-        }
+        if (n == 0)
+            continue;
+        charge(w, TGW_STAGE_rx);
+        net_input(w->net, w->now_ns, i, burst, n);
+        charge(w, TGW_STAGE_stack);
         total += n;
     }
     return total;
@@ -199,29 +185,34 @@ static void publish(struct worker *w) {
     atomic_store_explicit(&w->config.signals->drained, sessions.drained, memory_order_relaxed);
 }
 
-static void timers(struct worker *w) {
-    tcp_advance(w->tcp, w->now_ns);
-    session_advance(w->sessions, w->now_ns);
+static uint32_t timers(struct worker *w) {
+    uint32_t fired = tcp_advance(w->tcp, w->now_ns) + session_advance(w->sessions, w->now_ns);
     if (w->now_ns - w->net_tick_ns >= NET_TICK_NS) {
         w->net_tick_ns = w->now_ns;
         net_tick(w->net, w->now_ns);
         publish(w);
     }
+    return fired;
 }
 
-/* The loop of a core. Returns how much there was to do. */
+/* The loop of a core. Returns how much there was to do. A turn with nothing to do is
+ * idle as a whole: nothing is charged, and the next one charges it so. */
 static uint32_t turn(struct worker *w) {
-    w->now_ns = clock_ns(w);
+    if (w->idle_turns)
+        charge(w, TGW_STAGE_idle);
+    w->now_ns = clock_ns(&w->clock);
     tcp_begin(w->tcp, w->now_ns);
     session_begin(w->sessions, w->now_ns);
-    uint32_t work = receive(w);
-    work += commands(w);
-    charge(w, TGW_STAGE_rings);
-    timers(w);
-    charge(w, TGW_STAGE_timers);
+    uint32_t packets = receive(w), taken = commands(w);
+    if (taken)
+        charge(w, TGW_STAGE_rings);
+    uint32_t fired = timers(w), work = packets + taken + fired;
+    if (work)
+        charge(w, TGW_STAGE_timers);
     tcp_flush(w->tcp);
     net_flush(w->net);
-    charge(w, TGW_STAGE_tx);
+    if (work)
+        charge(w, TGW_STAGE_tx);
     tgw_count(w->config.counters, TGW_C_loops, 1);
     return work;
 }
@@ -231,13 +222,12 @@ static void rest(struct worker *w, uint32_t work) {
         w->idle_turns = 0;
         return;
     }
-    if (w->config.spin || ++w->idle_turns < IDLE_TURNS_BEFORE_SLEEP) {
+    if (++w->idle_turns < IDLE_TURNS_BEFORE_SLEEP || w->config.spin) {
         rte_pause();
         return;
     }
     uint32_t us = SLEEP_US_MIN + (w->idle_turns - IDLE_TURNS_BEFORE_SLEEP);
     usleep(us < SLEEP_US_MAX ? us : SLEEP_US_MAX);
-    charge(w, TGW_STAGE_idle);
 }
 
 void worker_run(struct worker *w) {

@@ -84,6 +84,8 @@ if ! sh platform/lab/deps.sh test; then
     finish
 fi
 
+tap "house" 60 /usr/bin/python3 tests/house_test.py
+
 say "build with gcc"
 check "build gcc" 900 sh tests/lib/build.sh build gcc
 [ "$failed" = 0 ] || finish

@@ -39,6 +39,23 @@ cJSON *cli_call(struct cli *c, const char *cmd, cJSON *args, const cJSON **resul
 /* Writes a value as a line of JSON. */
 void cli_print_json(struct cli *c, const cJSON *value);
 
+/* commands.c: a command that is one call; the reply as JSON, or shown by `show` (NULL: `done`). */
+enum cli_exit cli_call_and_show(struct cli *c, const char *cmd, cJSON *args,
+                                void (*show)(FILE *, const cJSON *), const char *done);
+cJSON *cli_text_args(const char *key, const char *value);
+/* An option that is a number, into args[key]; false: c->inv.error says why. */
+bool cli_number_option(struct cli *c, enum option o, const char *key, double min, double max,
+                       cJSON *args);
+void cli_text_option(const struct cli *c, enum option o, const char *key, cJSON *args);
+
+/* config.c */
+enum cli_exit run_config_show(struct cli *c, const char *const *arg);
+enum cli_exit run_config_check(struct cli *c, const char *const *arg);
+enum cli_exit run_config_apply(struct cli *c, const char *const *arg);
+enum cli_exit run_config_rollback(struct cli *c, const char *const *arg);
+enum cli_exit run_config_freeze(struct cli *c, const char *const *arg);
+enum cli_exit run_config_unfreeze(struct cli *c, const char *const *arg);
+
 /* show.c: the readable form of replies. */
 void show_status(FILE *out, const cJSON *status);
 void show_sessions(FILE *out, const cJSON *result);

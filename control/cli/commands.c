@@ -1,18 +1,17 @@
 #include "command.h"
-#include "config/config.h"
+#include "contract/limits.h"
 #include "table.h"
 #include <stdlib.h>
 #include <string.h>
 
-static cJSON *text_args(const char *key, const char *value) {
+cJSON *cli_text_args(const char *key, const char *value) {
     cJSON *o = cJSON_CreateObject();
     cJSON_AddStringToObject(o, key, value);
     return o;
 }
 
-/* A command that is one call: the reply as JSON, or shown by `show` (NULL: `done`). */
-static enum cli_exit call_and_show(struct cli *c, const char *cmd, cJSON *args,
-                                   void (*show)(FILE *, const cJSON *), const char *done) {
+enum cli_exit cli_call_and_show(struct cli *c, const char *cmd, cJSON *args,
+                                void (*show)(FILE *, const cJSON *), const char *done) {
     enum cli_exit status;
     const cJSON *result;
     cJSON *reply = cli_call(c, cmd, args, &result, &status);
@@ -45,20 +44,21 @@ static enum cli_exit run_status(struct cli *c, const char *const *arg) {
 
 static enum cli_exit run_sessions(struct cli *c, const char *const *arg) {
     (void)arg;
-    return call_and_show(c, "sessions.list", NULL, show_sessions, NULL);
+    return cli_call_and_show(c, "sessions.list", NULL, show_sessions, NULL);
 }
 
 static enum cli_exit run_session_show(struct cli *c, const char *const *arg) {
-    return call_and_show(c, "sessions.show", text_args("session", arg[0]), show_session, NULL);
+    return cli_call_and_show(c, "sessions.show", cli_text_args("session", arg[0]), show_session,
+                             NULL);
 }
 
 static enum cli_exit run_session_kill(struct cli *c, const char *const *arg) {
-    return call_and_show(c, "sessions.kill", text_args("session", arg[0]), NULL, "session ended");
+    return cli_call_and_show(c, "sessions.kill", cli_text_args("session", arg[0]), NULL,
+                             "session ended");
 }
 
-/* An option that is a number, into args[key]; false: told. */
-static bool number_option(struct cli *c, enum option o, const char *key, double min, double max,
-                          cJSON *args) {
+bool cli_number_option(struct cli *c, enum option o, const char *key, double min, double max,
+                       cJSON *args) {
     double n;
     if (!c->inv.option[o])
         return true;
@@ -68,7 +68,7 @@ static bool number_option(struct cli *c, enum option o, const char *key, double 
     return true;
 }
 
-static void text_option(const struct cli *c, enum option o, const char *key, cJSON *args) {
+void cli_text_option(const struct cli *c, enum option o, const char *key, cJSON *args) {
     if (c->inv.option[o])
         cJSON_AddStringToObject(args, key, c->inv.option[o]);
 }
@@ -87,15 +87,15 @@ static void show_drain(FILE *out, const cJSON *result) {
 static enum cli_exit run_drain(struct cli *c, const char *const *arg) {
     cJSON *args = cJSON_CreateObject();
     (void)arg;
-    if (number_option(c, OPT_TIMEOUT, "timeout_s", 0, 86400, args))
-        return call_and_show(c, "drain", args, show_drain, NULL);
+    if (cli_number_option(c, OPT_TIMEOUT, "timeout_s", 0, 86400, args))
+        return cli_call_and_show(c, "drain", args, show_drain, NULL);
     cJSON_Delete(args);
     return cli_usage(c, "%s", c->inv.error);
 }
 
 static enum cli_exit run_undrain(struct cli *c, const char *const *arg) {
     (void)arg;
-    return call_and_show(c, "undrain", NULL, NULL, "new sessions are admitted again");
+    return cli_call_and_show(c, "undrain", NULL, NULL, "new sessions are admitted again");
 }
 
 static enum cli_exit run_admit(struct cli *c, const char *const *arg) {
@@ -106,7 +106,7 @@ static enum cli_exit run_admit(struct cli *c, const char *const *arg) {
     cJSON *args = cJSON_CreateObject();
     cJSON_AddNumberToObject(args, "percent", percent);
     snprintf(done, sizeof(done), "admitting %.0f %% of new sessions", percent);
-    return call_and_show(c, "admit", args, NULL, done);
+    return cli_call_and_show(c, "admit", args, NULL, done);
 }
 
 /* The output is for scripts: a token a line in both forms. */
@@ -128,11 +128,11 @@ static enum cli_exit run_mint(struct cli *c, const char *const *arg) {
     (void)arg;
     if (!c->inv.option[OPT_ALLOCATION])
         return cli_usage(c, "token mint: --allocation ID is missing");
-    cJSON *args = text_args("allocation_id", c->inv.option[OPT_ALLOCATION]);
-    text_option(c, OPT_USER, "user_id", args);
-    text_option(c, OPT_AGENT, "agent", args);
-    if (!number_option(c, OPT_COUNT, "count", 1, 10000, args) ||
-        !number_option(c, OPT_TTL, "ttl_s", 1, 86400, args)) {
+    cJSON *args = cli_text_args("allocation_id", c->inv.option[OPT_ALLOCATION]);
+    cli_text_option(c, OPT_USER, "user_id", args);
+    cli_text_option(c, OPT_AGENT, "agent", args);
+    if (!cli_number_option(c, OPT_COUNT, "count", 1, 10000, args) ||
+        !cli_number_option(c, OPT_TTL, "ttl_s", 1, 86400, args)) {
         cJSON_Delete(args);
         return cli_usage(c, "%s", c->inv.error);
     }
@@ -151,7 +151,7 @@ static cJSON *token_args(struct cli *c, const char *arg) {
         token = fgets(line, sizeof(line), c->in) ? line : "";
         line[token == line ? strcspn(line, "\r\n") : 0] = 0;
     }
-    cJSON *args = token[0] ? text_args("token", token) : NULL;
+    cJSON *args = token[0] ? cli_text_args("token", token) : NULL;
     explicit_bzero(line, sizeof(line));
     return args;
 }
@@ -160,42 +160,19 @@ static enum cli_exit run_inspect(struct cli *c, const char *const *arg) {
     cJSON *args = token_args(c, arg[0]);
     if (!args)
         return cli_usage(c, "token inspect: no token given");
-    return call_and_show(c, "token.inspect", args, show_token, NULL);
+    return cli_call_and_show(c, "token.inspect", args, show_token, NULL);
 }
 
 static enum cli_exit run_revoke(struct cli *c, const char *const *arg) {
     cJSON *args = token_args(c, arg[0]);
     if (!args)
         return cli_usage(c, "token revoke: no token given");
-    return call_and_show(c, "token.revoke", args, NULL, "revoked");
-}
-
-static enum cli_exit run_config_show(struct cli *c, const char *const *arg) {
-    (void)arg;
-    return call_and_show(c, "config.show", NULL, show_config, NULL);
-}
-
-/* Needs no control process: it is for before the first start. */
-static enum cli_exit run_config_check(struct cli *c, const char *const *arg) {
-    char message[CONFIG_ERROR_BYTES];
-    const char *file = c->inv.option[OPT_FILE];
-    (void)arg;
-    if (!file)
-        return cli_usage(c, "config check: --file FILE is missing");
-    struct config *config = calloc(1, sizeof(*config));
-    bool good = config && config_load(config, file, c->envp, message, sizeof(message));
-    if (!config)
-        snprintf(message, sizeof(message), "out of memory");
-    free(config);
-    if (!good)
-        return cli_refused(c, "config_invalid", message);
-    fprintf(c->out, c->inv.json ? "{\"ok\":true}\n" : "the configuration is good\n");
-    return CLI_DONE;
+    return cli_call_and_show(c, "token.revoke", args, NULL, "revoked");
 }
 
 static enum cli_exit run_ports(struct cli *c, const char *const *arg) {
     (void)arg;
-    return call_and_show(c, "ports", NULL, show_ports, NULL);
+    return cli_call_and_show(c, "ports", NULL, show_ports, NULL);
 }
 
 static void show_metrics(FILE *out, const cJSON *result) {
@@ -205,7 +182,7 @@ static void show_metrics(FILE *out, const cJSON *result) {
 
 static enum cli_exit run_metrics(struct cli *c, const char *const *arg) {
     (void)arg;
-    return call_and_show(c, "metrics", NULL, show_metrics, NULL);
+    return cli_call_and_show(c, "metrics", NULL, show_metrics, NULL);
 }
 
 #define O(x) (1u << OPT_##x)
@@ -232,7 +209,31 @@ const struct command cli_commands[] = {
      O(FILE),
      run_config_check,
      "config check --file F",
-     "is a file good; needs no gateway"},
+     "is a file good, and what would it change"},
+    {{"config", "apply"},
+     0,
+     O(FILE) | O(WHY),
+     run_config_apply,
+     "config apply --file F [--why TEXT]",
+     "make it the configuration; live where it can be"},
+    {{"config", "rollback"},
+     0,
+     O(VERSION) | O(WHY),
+     run_config_rollback,
+     "config rollback [--to VERSION] [--why TEXT]",
+     "back to the version before"},
+    {{"config", "freeze"},
+     0,
+     O(WHY),
+     run_config_freeze,
+     "config freeze [--why TEXT]",
+     "refuse changes"},
+    {{"config", "unfreeze"},
+     0,
+     O(WHY),
+     run_config_unfreeze,
+     "config unfreeze [--why TEXT]",
+     "allow changes again"},
     {{"ports"}, 0, 0, run_ports, "ports", "ports and their counters"},
     {{"metrics"}, 0, 0, run_metrics, "metrics", "Prometheus text"},
     {{"top"}, 0, 0, run_top, "top", "a live screen; q quits"},

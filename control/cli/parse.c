@@ -5,7 +5,8 @@
 static const char *const option_names[OPT_NUMBER] = {
     [OPT_SOCKET] = "--socket", [OPT_TIMEOUT] = "--timeout", [OPT_ALLOCATION] = "--allocation",
     [OPT_COUNT] = "--count",   [OPT_USER] = "--user",       [OPT_AGENT] = "--agent",
-    [OPT_TTL] = "--ttl",       [OPT_FILE] = "--file",
+    [OPT_TTL] = "--ttl",       [OPT_FILE] = "--file",       [OPT_WHY] = "--why",
+    [OPT_VERSION] = "--to",
 };
 
 const char *option_name(enum option o) {

@@ -15,6 +15,8 @@ enum option {
     OPT_AGENT,
     OPT_TTL,
     OPT_FILE,
+    OPT_WHY,
+    OPT_VERSION,
     OPT_NUMBER,
 };
 

@@ -15,14 +15,19 @@ enum tgw_counter {
 
 /* Where a core's cycles go (TSC). */
 enum tgw_stage {
-    TGW_STAGE_idle,
-    TGW_STAGE_rx,
-    TGW_STAGE_stack, /* eth to relay */
-    TGW_STAGE_timers,
-    TGW_STAGE_rings,
-    TGW_STAGE_tx,
+#define TGW_STAGE(id) TGW_STAGE_##id,
+#include "contract/stage.def"
+#undef TGW_STAGE
     TGW_STAGE_COUNT
 };
+
+static inline const char *tgw_stage_name(enum tgw_stage s) {
+    static const char *const names[TGW_STAGE_COUNT] = {
+        [TGW_STAGE_idle] = "idle",     [TGW_STAGE_rx] = "rx",       [TGW_STAGE_stack] = "stack",
+        [TGW_STAGE_timers] = "timers", [TGW_STAGE_rings] = "rings", [TGW_STAGE_tx] = "tx",
+    };
+    return names[s];
+}
 
 struct tgw_counters {
     _Alignas(64) _Atomic uint64_t value[TGW_COUNTER_COUNT];

@@ -96,7 +96,7 @@ struct tgw_ev_session {
     uint64_t frames_to_agent, frames_to_client;
     uint8_t mode, reserved[7];
     struct tgw_ident ident;
-    struct tgw_leg_state client, agent; /* zero in a list, filled by SHOW */
+    struct tgw_leg_state client, agent;
 };
 
 struct tgw_ev_list_end {

@@ -96,4 +96,11 @@ static inline uint32_t tgw_ring_pop(struct tgw_ring_end *e, void *buf) {
     }
 }
 
+/* Messages that wait, at most `slots` whatever the other side claims. */
+static inline uint32_t tgw_ring_used(const struct tgw_ring_end *e) {
+    uint32_t used = atomic_load_explicit(&e->ring->head, memory_order_relaxed) -
+                    atomic_load_explicit(&e->ring->tail, memory_order_relaxed);
+    return used <= e->slots ? used : e->slots;
+}
+
 #endif

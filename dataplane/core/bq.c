@@ -73,29 +73,44 @@ size_t bq_peek(const struct bq *q, const uint8_t **data) {
     return (size_t)(q->head->end - q->head->start);
 }
 
-void bq_copy(const struct bq *q, size_t offset, void *dst, size_t len) {
+static size_t block_bytes(const struct bq_block *b) {
+    return (size_t)(b->end - b->start);
+}
+
+/* Put the cursor on the block that holds the byte at `offset`. */
+static void seek(struct bq *q, size_t offset) {
+    if (!q->cursor || offset < q->cursor_bytes) {
+        q->cursor = q->head;
+        q->cursor_bytes = 0;
+    }
+    while (offset - q->cursor_bytes >= block_bytes(q->cursor)) {
+        q->cursor_bytes += (uint32_t)block_bytes(q->cursor);
+        q->cursor = q->cursor->next;
+    }
+}
+
+void bq_copy(struct bq *q, size_t offset, void *dst, size_t len) {
     assert(offset + len <= q->bytes);
     uint8_t *to = dst;
-    for (const struct bq_block *b = q->head; len; b = b->next) {
-        size_t have = (size_t)(b->end - b->start);
-        if (offset >= have) {
-            offset -= have;
-            continue;
-        }
-        size_t n = have - offset < len ? have - offset : len;
-        memcpy(to, b->data + b->start + offset, n);
+    while (len) {
+        seek(q, offset);
+        const struct bq_block *b = q->cursor;
+        size_t skip = offset - q->cursor_bytes, have = block_bytes(b) - skip;
+        size_t n = have < len ? have : len;
+        memcpy(to, b->data + b->start + skip, n);
         to += n;
+        offset += n;
         len -= n;
-        offset = 0;
     }
 }
 
 void bq_consume(struct bq *q, struct bq_pools *p, size_t n) {
     assert(n <= q->bytes);
     q->bytes -= (uint32_t)n;
-    while (n || (q->head && q->head->start == q->head->end)) {
+    q->cursor_bytes = q->cursor_bytes > n ? q->cursor_bytes - (uint32_t)n : 0;
+    while (n || (q->head && block_bytes(q->head) == 0)) {
         struct bq_block *b = q->head;
-        size_t have = (size_t)(b->end - b->start);
+        size_t have = block_bytes(b);
         if (n < have) {
             b->start = (uint16_t)(b->start + n);
             return;
@@ -104,6 +119,8 @@ void bq_consume(struct bq *q, struct bq_pools *p, size_t n) {
         q->head = b->next;
         if (!q->head)
             q->tail = NULL;
+        if (q->cursor == b)
+            q->cursor = NULL;
         block_free(p, b);
     }
 }

@@ -24,6 +24,8 @@ struct bq_pools {
 
 struct bq {
     struct bq_block *head, *tail;
+    struct bq_block *cursor; /* where the last copy ended; NULL: at the head */
+    uint32_t cursor_bytes;   /* bytes in the blocks before the cursor's */
     uint32_t bytes;
 };
 
@@ -34,8 +36,9 @@ void bq_pools_fini(struct bq_pools *p);
 size_t bq_append(struct bq *q, struct bq_pools *p, const void *data, size_t len);
 /* First contiguous span; length 0 when empty. */
 size_t bq_peek(const struct bq *q, const uint8_t **data);
-/* Copy len bytes from `offset` (offset + len <= bytes) to dst. */
-void bq_copy(const struct bq *q, size_t offset, void *dst, size_t len);
+/* Copy len bytes from `offset` (offset + len <= bytes) to dst. Copies that go forward
+ * cost what they copy, however long the queue is. */
+void bq_copy(struct bq *q, size_t offset, void *dst, size_t len);
 /* Drop n (<= bytes) bytes off the front, freeing emptied blocks. */
 void bq_consume(struct bq *q, struct bq_pools *p, size_t n);
 void bq_clear(struct bq *q, struct bq_pools *p);

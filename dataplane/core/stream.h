@@ -38,7 +38,8 @@ struct stream_ops {
     void (*consume)(void *s, size_t n);
     /* All unread bytes, over every span. */
     size_t (*unread)(void *s);
-    /* True once the peer's FIN is reached: unread() is 0 and nothing will come. */
+    /* True once the peer's FIN is here, in order: nothing comes after what is unread, so
+     * what is incomplete stays so. The end is reached when unread() is 0 too. */
     bool (*at_eof)(void *s);
     /* Bytes that write() would take now. When it answers less than STREAM_ROOM_LOW,
      * writable() comes once there is more. */

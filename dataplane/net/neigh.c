@@ -62,8 +62,11 @@ void neigh_destroy(struct neigh_table *t) {
 static struct neigh *set_of(struct neigh_table *t, const struct ip_addr *a) {
     uint64_t h[2];
     memcpy(h, a->b, sizeof(h));
-    uint64_t mix = (h[0] ^ (h[1] * 0x9e3779b97f4a7c15u)) * 0xbf58476d1ce4e5b9u;
-    return t->entry + ((mix >> 32) & (NEIGH_SETS - 1)) * NEIGH_WAYS;
+    /* Neighbours differ in their last bytes, which are the highest bits here: fold them
+     * down before the product carries them up into every bit that counts. */
+    uint64_t mix = h[0] ^ h[1];
+    mix = (mix ^ (mix >> 32)) * 0x9e3779b97f4a7c15u;
+    return t->entry + ((mix >> 48) & (NEIGH_SETS - 1)) * NEIGH_WAYS;
 }
 
 static struct neigh *neigh_find(struct neigh_table *t, uint8_t iface, const struct ip_addr *a) {

@@ -54,7 +54,9 @@ static void iface_init(struct iface *i, uint8_t index, const struct net_iface_co
                         .has_gateway4 = c->has_gateway4,
                         .has_gateway6 = c->has_gateway6,
                         .gateway4 = c->gateway4,
-                        .gateway6 = c->gateway6};
+                        .gateway6 = c->gateway6,
+                        .has_range = c->has_range,
+                        .range = c->range};
     bool v6 = false;
     for (uint8_t k = 0; k < c->addr_count; k++) {
         i->addr[k] = c->addr[k];

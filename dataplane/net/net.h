@@ -39,6 +39,8 @@ struct net_iface_config {
     struct ip_prefix addr[TGW_PORT_ADDRS_MAX]; /* own address with on-link prefix */
     bool has_gateway4, has_gateway6;
     struct ip_addr gateway4, gateway6; /* default routes; the first interface that has one wins */
+    bool has_range;
+    struct ip_prefix range; /* all of its addresses are ours besides: a rig's many clients */
 };
 
 struct net_config {

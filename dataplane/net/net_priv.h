@@ -30,6 +30,8 @@ struct iface {
     struct ip_prefix addr[IFACE_ADDRS_MAX];
     bool has_gateway4, has_gateway6;
     struct ip_addr gateway4, gateway6;
+    bool has_range;
+    struct ip_prefix range;
     uint16_t tx_count;
     struct rte_mbuf *tx[TX_BURST_MAX];
 };

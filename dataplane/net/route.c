@@ -4,7 +4,7 @@ bool iface_is_own(const struct iface *i, const struct ip_addr *a) {
     for (uint8_t k = 0; k < i->addr_count; k++)
         if (ip_addr_eq(&i->addr[k].addr, a))
             return true;
-    return false;
+    return i->has_range && ip_prefix_has(&i->range, a);
 }
 
 const struct ip_prefix *iface_on_link(const struct iface *i, const struct ip_addr *to) {

@@ -135,7 +135,7 @@ void close_pump(struct session *s, enum side from) {
 static void note_cut(struct session *s, enum side side) {
     const struct leg *source = &s->leg[!side];
     const struct stream *in = &source->stream;
-    bool dry = !in->impl || in->ops->at_eof(in->impl);
+    bool dry = !in->impl || (in->ops->at_eof(in->impl) && in->ops->unread(in->impl) == 0);
     if (dry && !frame_boundary(s, side))
         s->leg[side].flags |= LEG_CUT;
 }

@@ -65,7 +65,7 @@ static void on_show(struct session_table *t, const union tgw_cmd *cmd) {
     if (cmd->msg.len != sizeof(cmd->session))
         invalid(t, cmd);
     else if (live(s))
-        event_session(s, cmd->msg.seq, true);
+        event_session(s, cmd->msg.seq);
     else
         event_done(t, cmd->msg.seq, TGW_R_not_found);
 }

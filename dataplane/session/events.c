@@ -77,7 +77,7 @@ static void inspect(struct session *s, enum side side, struct tgw_leg_state *out
         stream->ops->inspect(stream->impl, out);
 }
 
-bool event_session(struct session *s, uint32_t seq, bool with_legs) {
+bool event_session(struct session *s, uint32_t seq) {
     struct tgw_ev_session e = {.handle = session_handle(s),
                                .age_us = us_since(s->table, s->accepted_ns),
                                .idle_us = us_since(s->table, s->data_ns),
@@ -87,10 +87,8 @@ bool event_session(struct session *s, uint32_t seq, bool with_legs) {
                                .frames_to_client = s->leg[AGENT].in.frames,
                                .mode = s->mode};
     who_get(s, &e.ident);
-    if (with_legs) {
-        inspect(s, CLIENT, &e.client);
-        inspect(s, AGENT, &e.agent);
-    }
+    inspect(s, CLIENT, &e.client);
+    inspect(s, AGENT, &e.agent);
     return emit(s->table, &e.msg, TGW_EV_SESSION, sizeof(e), seq);
 }
 

@@ -21,7 +21,7 @@ bool list_start(struct session_table *t, const struct tgw_cmd_list *cmd) {
 static bool list_step(struct session_table *t, struct list *l) {
     struct session *s = session_at(t, l->cursor);
     if (s && (s->state == SESSION_RELAY || s->state == SESSION_CLOSING)) {
-        if (!event_session(s, l->seq, false))
+        if (!event_session(s, l->seq))
             return false;
         l->sent++;
         l->left--;

@@ -56,8 +56,9 @@ void session_command(struct session_table *t, const union tgw_cmd *cmd);
  * verdict is refused with control_unavailable. While `up` is false new sessions are too. */
 void session_control(struct session_table *t, bool up, uint64_t epoch);
 
-/* Timers due; also carries on lists and the drain's spread closing. */
-void session_advance(struct session_table *t, uint64_t now_ns);
+/* Timers due; also carries on lists and the drain's spread closing. Returns
+ * how many timers fired. */
+uint32_t session_advance(struct session_table *t, uint64_t now_ns);
 /* Earliest time session_advance has work; UINT64_MAX: none. */
 uint64_t session_next_timer(const struct session_table *t);
 

@@ -262,11 +262,12 @@ static void agent_closed(void *user, enum stream_end end) {
 const struct stream_handler session_agent_handler = {agent_connected, agent_readable,
                                                      agent_writable, agent_closed};
 
-void session_advance(struct session_table *t, uint64_t now_ns) {
+uint32_t session_advance(struct session_table *t, uint64_t now_ns) {
     t->now_ns = now_ns;
-    timer_wheel_advance(&t->wheel, now_ns, TIMERS_A_TURN);
+    uint32_t fired = timer_wheel_advance(&t->wheel, now_ns, TIMERS_A_TURN);
     drain_advance(t);
     list_advance(t);
+    return fired;
 }
 
 uint64_t session_next_timer(const struct session_table *t) {

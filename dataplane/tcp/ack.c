@@ -132,6 +132,7 @@ static void update_window(struct tcb *c, const struct seg *s) {
             /* The window opened: what a probe sent and lost goes again from the start. */
             c->snd_nxt = c->snd_una;
             c->backoff = 0;
+            c->unacked_since_ns = c->stack->now_ns;
             tcb_deadline(c, TCP_D_RTX, 0);
         }
         tcb_mark(c);

@@ -143,18 +143,19 @@ static bool syn_received(struct tcb *c, const struct seg *s) {
         tcb_kill(c);
         return false;
     }
-    if (!c->user)
-        c->user = user; /* accepted() may have set it itself */
+    if (c->user || c->deadline_ns[TCP_D_LIFE]) /* accepted() has set it, or released it */
+        return true;
+    c->user = user;
     return true;
 }
 
-/* First check: sequence number (section 3.10.7.4) with the zero-window exceptions. */
+/* First check: sequence number (section 3.10.7.4) with the zero-window exceptions. A
+ * segment without data may stand at the very edge: who has filled the window sends so. */
 static bool in_window(const struct tcb *c, const struct seg *s) {
     uint32_t len = s->len + !!(s->flags & SEG_SYN) + !!(s->flags & SEG_FIN);
     uint32_t wnd = c->rcv_adv - c->rcv_nxt;
     if (len == 0)
-        return wnd == 0 ? s->seq == c->rcv_nxt
-                        : seq_le(c->rcv_nxt, s->seq) && seq_lt(s->seq, c->rcv_nxt + wnd);
+        return seq_le(c->rcv_nxt, s->seq) && seq_le(s->seq, c->rcv_nxt + wnd);
     return seq_lt(s->seq, c->rcv_nxt + (wnd ? wnd : 1)) && seq_lt(c->rcv_nxt, s->seq + len);
 }
 
@@ -162,6 +163,12 @@ static void drop_and_ack(struct tcb *c, enum tgw_reason r) {
     tgw_count_reason(c->stack->counters, r);
     c->ack_now = true;
     tcb_mark(c);
+}
+
+/* An ACK for an ACK could go on for ever: within the limit of challenges. */
+static void answer_limited(struct tcb *c, enum tgw_reason r) {
+    tgw_count_reason(c->stack->counters, r);
+    tcp_challenge(c);
 }
 
 /* RFC 7323 section 5.3 R1; idle over 24 days lets old values pass (section 5.5). */
@@ -177,6 +184,9 @@ static void reset_received(struct tcb *c, const struct seg *s) {
         tcp_challenge(c);
         return;
     }
+    /* As in TIME_WAIT: the peer is gone in good order, what it sent is yet to be read. */
+    if (c->fin_acked && c->fin_received)
+        return;
     tgw_count(c->stack->counters, TGW_C_tcp_resets_in, 1);
     tcb_end(c, STREAM_END_RESET);
 }
@@ -188,8 +198,10 @@ static bool acceptable(struct tcb *c, const struct seg *s) {
         return false;
     }
     if (!in_window(c, s)) {
-        if (!(s->flags & SEG_RST))
+        if (!(s->flags & SEG_RST) && (s->len || (s->flags & (SEG_SYN | SEG_FIN))))
             drop_and_ack(c, TGW_R_tcp_out_of_window);
+        else if (!(s->flags & SEG_RST))
+            answer_limited(c, TGW_R_tcp_out_of_window);
         else
             tgw_count_reason(c->stack->counters, TGW_R_tcp_rst_invalid);
         /* An ACK below the window still counts: the peer may be probing. */
@@ -257,8 +269,12 @@ static void our_fin_acked(struct tcb *c) {
 /* Both FINs are through and the owner has read everything (or is gone). */
 void tcp_finish_if_done(struct tcb *c) {
     bool unread = c->user && c->rcv.bytes;
-    if (c->dead || !c->fin_acked || !c->fin_received || unread || c->state == TCP_TIME_WAIT)
+    if (c->dead || !c->fin_acked || !c->fin_received || c->state == TCP_TIME_WAIT)
         return;
+    if (unread) { /* nothing more is asked of the peer */
+        tcb_deadline(c, TCP_D_KEEPALIVE, 0);
+        return;
+    }
     if (c->state == TCP_LAST_ACK) /* the peer closed first: it keeps the TIME_WAIT */
         tcb_end(c, STREAM_END_OK);
     else
@@ -279,6 +295,9 @@ static void time_wait(struct tcb *c, const struct seg *s) {
     }
     if (s->flags & SEG_RST)
         return; /* RFC 1337: no assassination */
+    /* What needs no answer gets none: the peer may be in TIME_WAIT as well. */
+    if (s->len == 0 && !(s->flags & (SEG_SYN | SEG_FIN)) && s->seq == c->rcv_nxt)
+        return;
     c->ack_now = true;
     if (s->flags & SEG_FIN)
         tcb_deadline(c, TCP_D_LIFE, t->now_ns + (uint64_t)t->config.time_wait_ms * 1000000);

@@ -315,12 +315,20 @@ static void arm_retransmit(struct tcb *c) {
         tcb_deadline(c, TCP_D_RTX, c->stack->now_ns + tcp_rto_ns(c));
 }
 
-/* The window has opened enough to be worth telling. */
+/* The window has opened enough to be worth telling, and the field has room to tell it. */
 static bool window_update_due(const struct tcb *c) {
-    uint32_t open = c->rcv_nxt + tcp_rcv_space(c) - c->rcv_adv;
+    uint32_t space = tcp_rcv_space(c), most = UINT32_C(65535) << c->rcv_wscale;
+    uint32_t open = c->rcv_nxt + (space < most ? space : most) - c->rcv_adv;
     uint32_t step = c->stack->config.rcv_buffer_bytes / 4;
     uint32_t two = 2u * c->mss;
-    return (int32_t)open > 0 && open >= (step < two ? step : two);
+    return !c->fin_received && (int32_t)open > 0 && open >= (step < two ? step : two);
+}
+
+/* Where an ACK without data stands: in the peer's window even when a probe went beyond,
+ * or the peer would not listen to it. */
+static uint32_t ack_seq(const struct tcb *c) {
+    uint32_t edge = c->snd_una + c->snd_wnd;
+    return seq_lt(edge, c->snd_nxt) ? edge : c->snd_nxt;
 }
 
 void tcp_output(struct tcb *c) {
@@ -337,7 +345,7 @@ void tcp_output(struct tcb *c) {
         emit(c, c->snd_una - 1, 0, SEG_ACK); /* below the window: the peer must answer */
     c->keepalive_now = false;
     if (c->ack_now || window_update_due(c))
-        emit(c, c->snd_nxt, 0, SEG_ACK);
+        emit(c, ack_seq(c), 0, SEG_ACK);
     if (c->state != TCP_TIME_WAIT)
         arm_retransmit(c);
 }

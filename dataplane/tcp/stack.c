@@ -223,9 +223,9 @@ void tcp_begin(struct tcp_stack *t, uint64_t now_ns) {
     t->now_ns = now_ns;
 }
 
-void tcp_advance(struct tcp_stack *t, uint64_t now_ns) {
+uint32_t tcp_advance(struct tcp_stack *t, uint64_t now_ns) {
     t->now_ns = now_ns;
-    timer_wheel_advance(&t->wheel, now_ns, 1024);
+    return timer_wheel_advance(&t->wheel, now_ns, 1024);
 }
 
 uint64_t tcp_next_timer(const struct tcp_stack *t) {
@@ -240,12 +240,42 @@ static bool port_is_taken(struct tcp_stack *t, const struct net_route *route, ui
     return tcb_find(t, &route->src, port, remote, rport) != NULL;
 }
 
+static struct stream open_actively(struct tcp_stack *t, const struct net_route *route,
+                                   uint16_t port, const struct ip_addr *to, uint16_t rport,
+                                   const struct stream_handler *handler, void *user) {
+    struct tcb *c = tcb_make(t, &route->src, port, to, rport, route);
+    if (c) {
+        c->state = TCP_SYN_SENT;
+        c->handler = handler;
+        c->user = user;
+        tcb_mark(c);
+    } else {
+        tgw_count(t->counters, TGW_C_tcp_connect_failures, 1);
+    }
+    return (struct stream){&tcp_stream_ops, c};
+}
+
+struct stream tcp_connect_from(struct tcp_stack *t, uint64_t now_ns,
+                               const struct tgw_endpoint *local, const struct tgw_endpoint *remote,
+                               const struct stream_handler *handler, void *user) {
+    struct net_route route;
+    struct ip_addr to;
+    t->now_ns = now_ns;
+    memcpy(to.b, remote->addr, sizeof(to.b));
+    if (net_route(t->net, &to, &route)) {
+        memcpy(route.src.b, local->addr, sizeof(route.src.b));
+        if (!port_is_taken(t, &route, local->port, &to, remote->port))
+            return open_actively(t, &route, local->port, &to, remote->port, handler, user);
+    }
+    tgw_count(t->counters, TGW_C_tcp_connect_failures, 1);
+    return (struct stream){&tcp_stream_ops, NULL};
+}
+
 struct stream tcp_connect(struct tcp_stack *t, uint64_t now_ns, const struct tgw_endpoint *remote,
                           const struct stream_handler *handler, void *user,
                           bool (*pick_port)(void *ctx, const struct tgw_endpoint *local,
                                             const struct tgw_endpoint *remote),
                           void *pick_ctx) {
-    struct stream none = {&tcp_stream_ops, NULL};
     struct net_route route;
     struct ip_addr to;
     uint32_t span = (uint32_t)(t->config.port_last - t->config.port_first) + 1;
@@ -259,17 +289,10 @@ struct stream tcp_connect(struct tcp_stack *t, uint64_t now_ns, const struct tgw
         if (port_is_taken(t, &route, port, &to, remote->port) ||
             (pick_port && !pick_port(pick_ctx, &local, remote)))
             continue;
-        struct tcb *c = tcb_make(t, &route.src, port, &to, remote->port, &route);
-        if (!c)
-            break;
-        c->state = TCP_SYN_SENT;
-        c->handler = handler;
-        c->user = user;
-        tcb_mark(c);
-        return (struct stream){&tcp_stream_ops, c};
+        return open_actively(t, &route, port, &to, remote->port, handler, user);
     }
     tgw_count(t->counters, TGW_C_tcp_connect_failures, 1);
-    return none;
+    return (struct stream){&tcp_stream_ops, NULL};
 }
 
 void tcp_set_owner(struct stream s, const struct stream_handler *handler, void *user) {

@@ -70,6 +70,11 @@ struct stream tcp_connect(struct tcp_stack *t, uint64_t now_ns, const struct tgw
                                             const struct tgw_endpoint *remote),
                           void *pick_ctx);
 
+/* The same from an address and port of the caller's choice (a load rig's many clients). */
+struct stream tcp_connect_from(struct tcp_stack *t, uint64_t now_ns,
+                               const struct tgw_endpoint *local, const struct tgw_endpoint *remote,
+                               const struct stream_handler *handler, void *user);
+
 /* Change the owner (a session handed from one module to another). */
 void tcp_set_owner(struct stream s, const struct stream_handler *handler, void *user);
 
@@ -79,8 +84,8 @@ void tcp_icmp_error(void *stack, const struct net_icmp_error *e);
 
 /* Start of a turn: sets the time that ops and tcp_input use. */
 void tcp_begin(struct tcp_stack *t, uint64_t now_ns);
-/* Fire due timers. */
-void tcp_advance(struct tcp_stack *t, uint64_t now_ns);
+/* Fire due timers; returns how many. */
+uint32_t tcp_advance(struct tcp_stack *t, uint64_t now_ns);
 /* Output pass over every connection marked since the last one. */
 void tcp_flush(struct tcp_stack *t);
 /* Earliest time tcp_advance has work; UINT64_MAX: none. Never late. */

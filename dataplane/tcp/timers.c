@@ -93,9 +93,11 @@ static void rtx_fired(struct tcb *c) {
 static void keepalive_fired(struct tcb *c) {
     uint64_t silence = c->stack->now_ns - c->last_in_ns;
     uint64_t allowed = ms(c->stack->config.keepalive_ms);
+    if (c->snd_una != c->snd_max) /* the retransmission timer asks, and gives up, for both */
+        silence = 0;
     if (silence < allowed) {
         c->probes = 0;
-        tcb_deadline(c, TCP_D_KEEPALIVE, c->last_in_ns + allowed);
+        tcb_deadline(c, TCP_D_KEEPALIVE, c->stack->now_ns + allowed - silence);
         return;
     }
     if (c->probes++ >= KEEPALIVE_PROBES) {

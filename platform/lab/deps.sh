@@ -1,19 +1,26 @@
 #!/bin/sh
-# Install the Debian packages that are missing for: build | lab | test (each holds the
-# ones before it). Quiet and quick when all are there.
+# Install the Debian packages that are missing. Quiet and quick when all are there.
+#   deps.sh build   to build and run the gateway
+#   deps.sh lab     build, and the namespaces' lab
+#   deps.sh page    to build the lab's page
+#   deps.sh test    all of it, and what the tests want
 set -eu
 
 build="gcc libc6-dev meson ninja-build pkg-config libdpdk-dev libwslay-dev libhiredis-dev
 libcjson-dev libssl-dev libuv1-dev libmicrohttpd-dev libseccomp-dev libcunit1-dev"
 lab="iproute2 ethtool procps curl openssl python3 python3-websockets redis-server redis-tools"
-test="clang clang-format libclang-rt-14-dev universal-ctags prometheus"
+test="clang clang-format libclang-rt-14-dev universal-ctags prometheus chromium"
+# Where node comes from elsewhere, npm comes with it and Debian's packages would clash.
+page=""
+command -v npm >/dev/null || page="nodejs npm"
 
 case "${1:-build}" in
 build) want="$build" ;;
 lab) want="$build $lab" ;;
-test) want="$build $lab $test" ;;
+page) want="$page" ;;
+test) want="$build $lab $page $test" ;;
 *)
-    echo "usage: deps.sh build|lab|test" >&2
+    echo "usage: deps.sh build|lab|page|test" >&2
     exit 2
     ;;
 esac

@@ -20,6 +20,7 @@ ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
 HOST = "198.18.0.2"
 SOCKET = "/run/tgw/control.sock"
 LAB = "/run/tgw/lab"
+QUICK = "--quick" in sys.argv
 
 
 def lab(*args, **env):
@@ -200,6 +201,9 @@ async def a_drain_refuses_and_is_taken_back():
         await asyncio.sleep(0.2)
         status, body, headers = get("/readyz")
         assert status == 503 and "draining" in body["reasons"]
+        status, text = admin("/readyz")
+        assert status == 503 and "draining" in text
+        assert metric("terminal_gateway_draining") == 1
         key = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13",
                "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Protocol": token}
         status, body, headers = get("/ws/terminal/lab", headers=key)
@@ -216,7 +220,8 @@ async def a_drain_refuses_and_is_taken_back():
 
 
 async def silent_connections_go_away():
-    sockets = [socket.create_connection((HOST, 80)) for _ in range(2000)]
+    many = 1000 if QUICK else 9900
+    sockets = [socket.create_connection((HOST, 80)) for _ in range(many)]
     async with connect(mint()) as ws:
         await ws.send("echo through-$((1 + 2))\n")
         await read_until(ws, b"through-3")
@@ -242,7 +247,7 @@ async def no_secret_is_logged():
 
 
 async def bytes_survive_a_bad_wire():
-    size = (2 if "--quick" in sys.argv else 20) << 20
+    size = (2 if QUICK else 100) << 20
     data = random.Random(9).randbytes(size)
     async with connect(mint()) as ws:
         async def send():
@@ -258,10 +263,163 @@ async def bytes_survive_a_bad_wire():
         assert got == size and digest.digest() == hashlib.sha256(data).digest()
 
 
-SHELL_CASES = [a_shell_answers, channel_mode_has_hello_resize_and_exit, a_token_is_good_once,
+def metric(name, text=None):
+    """The value of one line of the metrics."""
+    for line in (text or control("metrics")["text"]).splitlines():
+        if line.startswith(name + " "):
+            return float(line.split()[-1])
+    raise AssertionError(f"no metric {name}")
+
+
+def admin(path):
+    """Status and body of an admin page: it listens where the control process runs."""
+    pid = open(f"{LAB}/control.pid").read().strip()
+    done = subprocess.run(["nsenter", f"--net=/proc/{pid}/ns/net", "curl", "-s", "-w",
+                           "\n%{http_code}", f"http://127.0.0.1:9464{path}"],
+                          capture_output=True, text=True, check=True)
+    body, status = done.stdout.rsplit("\n", 1)
+    return int(status), body
+
+
+def in_use():
+    """What must be back where it was when nobody is connected."""
+    text = control("metrics")["text"]
+    return [metric(m, text) for m in (
+        "terminal_gateway_sessions", "tcp_connections", 'dataplane_blocks_used{pool="small"}',
+        'dataplane_blocks_used{pool="large"}', 'dataplane_mbufs{pool="mbufs",state="used"}')]
+
+
+IDLE = []
+
+
+async def the_start_is_clean():
+    await asyncio.sleep(1)
+    IDLE.extend(in_use())
+    IDLE[1] = 0  # the readiness probes rest in TIME_WAIT
+    assert IDLE[:4] == [0, 0, 0, 0], IDLE
+
+
+async def nothing_leaked():
+    """After everything above, hostile clients included."""
+    for _ in range(90):  # TIME_WAIT and the last silent ones
+        await asyncio.sleep(1)
+        now = in_use()
+        # A few packet buffers rest in caches and half-filled bursts.
+        if now[:4] == IDLE[:4] and now[4] <= IDLE[4] + 600:
+            return
+    raise AssertionError(f"{now} in use, {IDLE} at the start")
+
+
+async def a_browser_that_stops_reading_stops_the_shell():
+    async with connect(mint(), max_queue=1) as ws:
+        await ws.send("stty -echo -onlcr; echo rea''dy; seq 1 2000000; echo do''ne; exit\n")
+        await read_until(ws, b"ready\n")
+        stalled, last = 'terminal_stream_relay_stalled_sessions{by="client"}', -1
+        for _ in range(40):  # until nothing moves any more
+            await asyncio.sleep(0.25)
+            moved = metric('terminal_stream_relay_bytes_total{direction="to_client"}')
+            if moved == last and metric(stalled) == 1:
+                break
+            last = moved
+        else:
+            raise AssertionError("output never stopped")
+        large = metric('dataplane_blocks_used{pool="large"}')
+        assert large * 2048 <= 4 * 262144, f"{large} blocks held by one session"
+        got = await read_until_long(ws, b"done\n")
+    want = b"".join(b"%d\n" % i for i in range(1, 2000001)) + b"done\n"
+    start = got.index(b"1\n2\n")
+    assert got[start:start + len(want)] == want
+    assert metric(stalled) == 0
+
+
+async def read_until_long(ws, text):
+    got = bytearray()
+    while text not in got[-200:]:
+        got += await asyncio.wait_for(ws.recv(), 10)
+    return bytes(got)
+
+
+def tgwctl(*args):
+    done = subprocess.run(["build/tgwctl", *args], cwd=ROOT, capture_output=True, text=True)
+    return done.returncode, done.stdout
+
+
+async def tgwctl_lists_shows_and_kills():
+    async with connect(mint(user_id="ann")) as ws:
+        code, out = tgwctl("--json", "sessions", "list")
+        session = json.loads(out)["sessions"][0]
+        assert code == 0 and session["user_id"] == "ann", out
+        code, out = tgwctl("sessions", "show", session["session_id"])
+        assert code == 0 and "ESTABLISHED" in out and "198.18.1.1:7681" in out, out
+        assert tgwctl("sessions", "kill", "no-such-session")[0] == 1
+        assert tgwctl("sessions", "kill", session["session_id"])[0] == 0
+        try:
+            while True:
+                await asyncio.wait_for(ws.recv(), 5)
+        except websockets.ConnectionClosed:
+            assert (ws.close_code, ws.close_reason) == (1008, "session_terminated")
+
+
+async def metrics_are_clean_and_count():
+    before = metric("terminal_token_replay_rejected_total")
+    token = mint()
+    async with connect(token) as ws:
+        await ws.send("exit\n")
+    assert (await refused(token))[2] == "token_replayed"
+    await asyncio.sleep(0.1)
+    status, text = admin("/metrics")
+    assert status == 200 and admin("/healthz")[0] == 200 and admin("/readyz")[0] == 200
+    assert metric("terminal_token_replay_rejected_total", text) == before + 1
+    done = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True,
+                          text=True)
+    assert done.returncode == 0 and not done.stderr, done.stderr
+
+
+async def configuration_changes_live_and_goes_back():
+    with open(f"{LAB}/config.json") as f:
+        config = json.load(f)
+    with open("/tmp/tgw-fresh.json", "w") as f:
+        json.dump({**config, "session_ttl_seconds": 2, "public_port": 81}, f)
+    code, out = tgwctl("config", "apply", "--file", "/tmp/tgw-fresh.json", "--why", "a test")
+    assert code == 0 and "session_ttl_seconds      at once" in out, out
+    assert "public_port              needs a restart" in out, out
+    async with connect(mint()) as ws:
+        try:
+            while True:
+                await asyncio.wait_for(ws.recv(), 8)
+        except websockets.ConnectionClosed:
+            assert (ws.close_code, ws.close_reason) == (4401, "session_ttl")
+    assert tgwctl("config", "freeze")[0] == 0
+    assert tgwctl("config", "rollback")[0] == 1
+    assert tgwctl("config", "unfreeze")[0] == 0
+    assert tgwctl("config", "rollback", "--why", "the test is over")[0] == 0
+    assert json.load(open(f"{LAB}/config.json")) == config
+    audit = [json.loads(line) for line in open(f"{LAB}/state/audit.log")]
+    assert [a["action"] for a in audit] == ["config_applied", "config_frozen", "config_unfrozen",
+                                            "config_rolled_back"]
+    assert audit[0]["why"] == "a test" and audit[0]["who"]
+    os.unlink("/tmp/tgw-fresh.json")
+
+
+async def bad_configuration_is_named():
+    for text, key in (('{"sessions_max": 0}', "sessions_max"), ('{"no_such": 1}', "no_such"),
+                      ('{"ports": [{"name": "x", "speed": 1}]}', "speed"), ("{", "JSON")):
+        with open("/tmp/tgw-bad.json", "w") as f:
+            f.write(text)
+        for program in ("tgw-dataplane", "tgw-control"):
+            done = subprocess.run([f"build/{program}", "--config", "/tmp/tgw-bad.json"], cwd=ROOT,
+                                  capture_output=True, text=True, timeout=20)
+            assert done.returncode == 2 and done.stderr.count("\n") == 1, (program, done)
+            assert key in done.stderr, (program, key, done.stderr)
+    os.unlink("/tmp/tgw-bad.json")
+
+
+SHELL_CASES = [the_start_is_clean, a_shell_answers, channel_mode_has_hello_resize_and_exit, a_token_is_good_once,
                refusals_have_their_envelope, a_dribbled_head_times_out, broken_frames_are_closed,
-               a_paste_arrives_whole, control_dies_and_nobody_notices,
-               a_drain_refuses_and_is_taken_back, silent_connections_go_away, no_secret_is_logged]
+               a_paste_arrives_whole, a_browser_that_stops_reading_stops_the_shell,
+               tgwctl_lists_shows_and_kills, metrics_are_clean_and_count, control_dies_and_nobody_notices,
+               a_drain_refuses_and_is_taken_back, silent_connections_go_away, no_secret_is_logged,
+               configuration_changes_live_and_goes_back, bad_configuration_is_named, nothing_leaked]
 ECHO_CASES = [bytes_survive_a_bad_wire]
 
 
@@ -270,7 +428,7 @@ def run(cases, number):
     for case in cases:
         number += 1
         try:
-            asyncio.run(asyncio.wait_for(case(), 120))
+            asyncio.run(asyncio.wait_for(case(), 240))
             print(f"ok {number} - e2e: {case.__name__}", flush=True)
         except BaseException as e:  # a failed case must not hide the others
             failed += 1

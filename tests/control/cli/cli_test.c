@@ -71,7 +71,7 @@ static void wrong_usage_is_one_line_and_2(void) {
         {"capture", "unknown command \"capture\""},
         {"sessions nonsense", "unknown command \"sessions nonsense\""},
         {"token", "token: a subcommand is missing"},
-        {"config apply", "unknown command \"config apply\""},
+        {"config burn", "unknown command \"config burn\""},
         {"sessions show", "sessions show: an argument is missing"},
         {"sessions kill a b", "sessions kill: too many arguments"},
         {"status now", "status: too many arguments"},
@@ -293,6 +293,32 @@ static void config_check_reads_file_and_environment(void) {
     CU_ASSERT_TRUE(has(out, "\"code\":\"config_invalid\""));
 }
 
+static void config_changes_are_told(void) {
+    static const char changed[] =
+        OK("{\"version\":3,\"changes\":[{\"key\":\"idle_timeout_seconds\",\"live\":true},"
+           "{\"key\":\"public_port\",\"live\":false}]}");
+    static const char table[] = "version 3\n"
+                                "  idle_timeout_seconds     at once\n"
+                                "  public_port              needs a restart\n";
+    char path[] = "/tmp/tgwctl-test-config-XXXXXX", line[128];
+    int fd = mkstemp(path);
+    CU_ASSERT_FATAL(fd >= 0 && write(fd, "{\"public_port\":81}", 18) == 18);
+    close(fd);
+    snprintf(line, sizeof(line), "config check --file %s", path);
+    CU_ASSERT_EQUAL(ask(line, changed), CLI_DONE);
+    CU_ASSERT_STRING_EQUAL(out, table);
+    snprintf(line, sizeof(line), "config apply --file %s --why because", path);
+    CU_ASSERT_EQUAL(ask(line, changed), CLI_DONE);
+    CU_ASSERT_STRING_EQUAL(out, table);
+    CU_ASSERT_TRUE(has(seen, "\"config\":\"{\\\"public_port\\\":81}\""));
+    CU_ASSERT_TRUE(has(seen, "\"who\":\"") && has(seen, "\"why\":\"because\""));
+    unlink(path);
+    CU_ASSERT_EQUAL(ask("config rollback --to 2", changed), CLI_DONE);
+    CU_ASSERT_TRUE(has(seen, "\"version\":2"));
+    CU_ASSERT_EQUAL(ask("config freeze", NO("conflict", "frozen already")), CLI_REFUSED);
+    CU_ASSERT_EQUAL(ask("config unfreeze", OK("{}")), CLI_DONE);
+}
+
 static void unwritable_output_is_not_success(void) {
     static const char *const replies[] = {
         OK("{\"tokens\":[{\"allocation_id\":\"a\",\"token\":\"T\"}]}"), NULL};
@@ -336,6 +362,7 @@ int main(void) {
          a_token_may_begin_with_a_dash_or_come_from_stdin},
         {"ports, metrics, config and top", ports_metrics_config_and_top},
         {"config check reads file and environment", config_check_reads_file_and_environment},
+        {"config changes are told", config_changes_are_told},
         {"unwritable output is not success", unwritable_output_is_not_success},
         {"a long answer is read whole", a_long_answer_is_read_whole},
     };

@@ -50,10 +50,31 @@ static void a_dry_pool_gives_a_short_append(void) {
     bq_pools_fini(&p);
 }
 
+/* A sender that copies segment after segment must not walk from the head each time. */
+static void forward_copies_go_on_from_the_last(void) {
+    struct bq_pools p;
+    struct bq q = {0};
+    static uint8_t buf[BQ_LARGE_BYTES * 8];
+    CU_ASSERT_TRUE_FATAL(bq_pools_init(&p, 1, 8, false));
+    CU_ASSERT_EQUAL(bq_append(&q, &p, buf, sizeof(buf)), sizeof(buf));
+    for (size_t at = 0; at + 1000 <= sizeof(buf); at += 1000) {
+        uint8_t out[1000];
+        bq_copy(&q, at, out, sizeof(out));
+        CU_ASSERT_PTR_NOT_NULL_FATAL(q.cursor);
+        CU_ASSERT_TRUE(at + 999 - q.cursor_bytes < BQ_LARGE_BYTES);
+    }
+    bq_consume(&q, &p, BQ_LARGE_BYTES * 3 + 1);
+    CU_ASSERT_EQUAL(q.cursor_bytes, BQ_LARGE_BYTES * 4 - 1);
+    bq_consume(&q, &p, BQ_LARGE_BYTES * 5 - 1);
+    CU_ASSERT_PTR_NULL(q.cursor);
+    bq_pools_fini(&p);
+}
+
 int main(void) {
     static const struct suite_case cases[] = {
         {"stays exact under random use", stays_exact_under_random_use},
         {"a dry pool gives a short append", a_dry_pool_gives_a_short_append},
+        {"forward copies go on from the last", forward_copies_go_on_from_the_last},
     };
     return suite_run("core/bq", cases, sizeof(cases) / sizeof(cases[0]));
 }

@@ -91,18 +91,22 @@ void frame_icmp(struct frame *f, const char *src, const char *dst, const void *b
     }
 }
 
+void frame_segment(struct frame *f, const char *src, const char *dst, const void *segment,
+                   uint32_t len) {
+    struct ip_addr s = rig_addr(src);
+    frame_ip(f, src, dst, 6, segment, len);
+    fix_l4(f, ip_addr_is4(&s), 6, len, 16);
+}
+
 void frame_tcp(struct frame *f, const char *src, const char *dst, const uint8_t *options,
                uint32_t option_bytes, const char *payload) {
-    struct ip_addr s = rig_addr(src);
     uint8_t body[1500] = {0x30, 0x39, 0, 80, 1, 2, 3, 4, 5, 6, 7, 8, 0, 0x10, 0x12, 0x34};
     assert(option_bytes % 4 == 0 && option_bytes <= 40);
     body[12] = (uint8_t)((5 + option_bytes / 4) << 4);
     if (option_bytes)
         memcpy(body + 20, options, option_bytes);
     memcpy(body + 20 + option_bytes, payload, strlen(payload));
-    uint32_t len = 20 + option_bytes + (uint32_t)strlen(payload);
-    frame_ip(f, src, dst, 6, body, len);
-    fix_l4(f, ip_addr_is4(&s), 6, len, 16);
+    frame_segment(f, src, dst, body, 20 + option_bytes + (uint32_t)strlen(payload));
 }
 
 void frame_fix_tcp4(struct frame *f) {

@@ -145,6 +145,47 @@ static void packets_wait_for_arp(void) {
     end();
 }
 
+/* A network full of neighbours that differ in their last byte. */
+static void many_neighbours_are_kept(void) {
+    char peer[32];
+    begin();
+    rig_drain(r);
+    for (int k = 3; k < 250; k++) {
+        snprintf(peer, sizeof(peer), "198.18.0.%d", k);
+        rig_output(r, "198.18.0.2", peer);
+        frame_arp(&f, 2, peer, "198.18.0.2");
+        rig_send(r, 0, &f);
+        rig_drain(r);
+    }
+    int asked = 0;
+    for (int k = 3; k < 250; k++) {
+        snprintf(peer, sizeof(peer), "198.18.0.%d", k);
+        rig_output(r, "198.18.0.2", peer);
+        while (rig_recv(r, 0, &out))
+            asked += out.b[13] == 0x06;
+    }
+    CU_ASSERT_TRUE(asked < 8); /* sets have four ways: a few may meet */
+    end();
+}
+
+/* A load rig's many clients: every address of the range is answered for and listens. */
+static void range_is_ours(void) {
+    begin();
+    rig_drain(r);
+    frame_arp(&f, 1, "198.18.1.1", "198.18.1.77");
+    rig_send(r, 1, &f);
+    CU_ASSERT_TRUE_FATAL(rig_recv(r, 1, &out));
+    CU_ASSERT_EQUAL(memcmp(out.b + 28, (uint8_t[]){198, 18, 1, 77}, 4), 0);
+    frame_tcp(&f, "198.18.1.1", "198.18.1.127", NULL, 0, "x");
+    rig_send(r, 1, &f);
+    CU_ASSERT_EQUAL(r->segments, 1);
+    frame_tcp(&f, "198.18.1.1", "198.18.1.128", NULL, 0, "x");
+    rig_send(r, 1, &f);
+    CU_ASSERT_EQUAL(r->segments, 1);
+    CU_ASSERT_EQUAL(rig_reason(r, TGW_R_ip_not_ours), 1);
+    end();
+}
+
 static void packets_wait_for_ndp(void) {
     begin();
     rig_drain(r);
@@ -323,6 +364,8 @@ int main(void) {
         {"echo has a rate limit", echo_has_a_rate_limit},
         {"solicitation is answered", solicitation_is_answered},
         {"packets wait for ARP", packets_wait_for_arp},
+        {"many neighbours are kept", many_neighbours_are_kept},
+        {"range is ours", range_is_ours},
         {"packets wait for NDP", packets_wait_for_ndp},
         {"silent neighbour is given up", silent_neighbour_is_given_up},
         {"used neighbour is probed by unicast", used_neighbour_is_probed_by_unicast},

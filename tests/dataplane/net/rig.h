@@ -50,6 +50,9 @@ void frame_ip(struct frame *f, const char *src, const char *dst, uint8_t proto, 
 void frame_icmp(struct frame *f, const char *src, const char *dst, const void *body, uint32_t len);
 void frame_tcp(struct frame *f, const char *src, const char *dst, const uint8_t *options,
                uint32_t option_bytes, const char *payload);
+/* A TCP segment from its header on; fills in the checksum. */
+void frame_segment(struct frame *f, const char *src, const char *dst, const void *segment,
+                   uint32_t len);
 /* Neighbour solicitation (135) or advertisement (136) with its link-layer option. */
 void frame_ndp(struct frame *f, const char *src, const char *dst, uint8_t type, uint8_t flags,
                const char *target);

@@ -246,6 +246,20 @@ static void the_end_at_a_boundary_and_in_a_frame(void) {
     }
 }
 
+/* Bytes that will never be a frame do not hide the end. */
+static void the_end_in_a_header_and_in_a_control_frame(void) {
+    static const char *const starts[] = {"\x82", "\x82\x7e\x01", "\x89", "\x89\x04xyz"};
+    for (size_t i = 0; i < sizeof(starts) / sizeof(starts[0]); i++) {
+        struct rig r;
+        rig_init(&r, WS_FROM_SERVER, 1000);
+        CU_ASSERT_EQUAL(feed_and_turn(&r, starts[i], strlen(starts[i])), RELAY_MORE);
+        fake_stream_feed_fin(&r.from);
+        CU_ASSERT_EQUAL(turn(&r), RELAY_EOF);
+        CU_ASSERT_TRUE(relay_at_boundary(&r.dir));
+        rig_fini(&r);
+    }
+}
+
 static void a_control_frame_waits_to_be_whole(void) {
     static const uint8_t mask[4] = {1, 2, 3, 4};
     uint8_t frame[WS_HEADER_BYTES_MAX + 125], payload[125];
@@ -326,6 +340,7 @@ int main(void) {
         {"good frames go before the error", good_frames_go_before_the_error},
         {"a frame over the limit", a_frame_over_the_limit},
         {"the end at a boundary and in a frame", the_end_at_a_boundary_and_in_a_frame},
+        {"the end in a header and in a control frame", the_end_in_a_header_and_in_a_control_frame},
         {"a control frame waits to be whole", a_control_frame_waits_to_be_whole},
         {"no room for a header leaves the boundary", no_room_for_a_header_leaves_the_boundary},
         {"a short write inside a header", a_short_write_inside_a_header},

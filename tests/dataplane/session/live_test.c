@@ -317,6 +317,17 @@ static void the_browser_is_lost_in_a_frame(void) {
     rig_fini(&r);
 }
 
+static void the_browser_is_lost_in_a_header(void) {
+    struct rig r;
+    rig_init(&r, 4);
+    struct pair p = rig_open(&r, "", 0, 0);
+    fake_send(&r, p.client, "\x82\x84\1", 3);
+    fake_fin(&r, p.client);
+    CU_ASSERT_TRUE(fake_closed_with(&r, p.agent, 1001, "client_lost"));
+    expect_gone(&r, &p, TGW_R_client_lost, 0);
+    rig_fini(&r);
+}
+
 static void the_agent_is_lost(void) {
     for (int reset = 0; reset < 2; reset++) {
         struct rig r;
@@ -466,6 +477,7 @@ int main(void) {
         {"a close waits for its place", a_close_waits_for_its_place},
         {"the browser is lost", the_browser_is_lost},
         {"the browser is lost in mid-frame", the_browser_is_lost_in_a_frame},
+        {"the browser is lost in a header", the_browser_is_lost_in_a_header},
         {"the agent is lost", the_agent_is_lost},
         {"unread output outlives the agent", unread_output_outlives_the_agent},
         {"framing errors end the session", framing_errors_end_it},

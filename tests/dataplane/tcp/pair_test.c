@@ -16,7 +16,7 @@ struct end {
     struct host *host;
     struct stream s;
     uint64_t to_send, sent, received;
-    bool connected, closed, shut, half, no_read, reset_on_data;
+    bool connected, closed, shut, half, no_read, reset_on_data, release_at_once, released;
     enum stream_end why;
     unsigned wrong;
 };
@@ -32,6 +32,8 @@ struct host {
 struct world {
     struct host h[2];
     uint64_t now_ns;
+    uint32_t keepalive_ms, rcv_buffer_bytes; /* 0: the default */
+    bool drop_data;                          /* large packets to h[1] are lost */
 };
 
 static uint8_t pattern(uint64_t i) {
@@ -63,6 +65,7 @@ static void on_connected(void *user) {
 
 static void on_readable(void *user) {
     struct end *e = user;
+    CU_ASSERT_FALSE(e->released);
     const uint8_t *data;
     size_t n;
     while (!e->no_read && (n = e->s.ops->peek(e->s.impl, &data)) > 0) {
@@ -86,6 +89,7 @@ static void on_writable(void *user) {
 
 static void on_closed(void *user, enum stream_end why) {
     struct end *e = user;
+    CU_ASSERT_FALSE(e->released);
     e->closed = true;
     e->why = why;
 }
@@ -101,13 +105,17 @@ static void *on_accepted(void *ctx, struct stream s, const struct tgw_endpoint *
     h->end.connected = true;
     tcp_set_owner(s, &handler, &h->end);
     push(&h->end);
+    if (h->end.release_at_once) {
+        h->end.released = true;
+        s.ops->release(s.impl);
+    }
     return &h->end;
 }
 
-static void make_host(struct host *h, struct port *port, int number, uint64_t seed,
-                      uint64_t now_ns) {
+static void make_host(struct world *w, struct port *port, int number, uint64_t seed) {
     static const struct net_ops up = {tcp_input, tcp_icmp_error};
     char text[32];
+    struct host *h = &w->h[number - 1];
     struct net_config nc = {.iface_count = 1, .pool = mbufs, .counters = &h->counters};
     struct tcp_config tc;
     h->port = port;
@@ -115,14 +123,16 @@ static void make_host(struct host *h, struct port *port, int number, uint64_t se
     nc.iface[0] = (struct net_iface_config){.port = port, .addr_count = 1};
     snprintf(text, sizeof(text), "198.18.0.%d/24", number);
     CU_ASSERT_TRUE_FATAL(ip_prefix_parse(text, true, &nc.iface[0].addr[0]));
-    h->net = net_create(&nc, &up, NULL, now_ns);
+    h->net = net_create(&nc, &up, NULL, w->now_ns);
     tcp_config_defaults(&tc);
     tc.connections_max = 16;
+    tc.keepalive_ms = w->keepalive_ms ? w->keepalive_ms : tc.keepalive_ms;
+    tc.rcv_buffer_bytes = w->rcv_buffer_bytes ? w->rcv_buffer_bytes : tc.rcv_buffer_bytes;
     tc.small_blocks = tc.large_blocks = 2048;
     tc.counters = &h->counters;
     tc.seed = seed;
     memset(tc.secret, number + (int)seed, sizeof(tc.secret));
-    h->tcp = tcp_create(&tc, h->net, now_ns);
+    h->tcp = tcp_create(&tc, h->net, w->now_ns);
     CU_ASSERT_FATAL(h->net && h->tcp);
     net_bind(h->net, h->tcp);
     h->end.host = h;
@@ -130,9 +140,12 @@ static void make_host(struct host *h, struct port *port, int number, uint64_t se
     CU_ASSERT_TRUE(tcp_listen(h->tcp, 80, &l));
 }
 
-static void begin(struct world *w, const struct port_config *faults, uint64_t seed) {
+static void begin_with(struct world *w, const struct port_config *faults, uint64_t seed,
+                       uint32_t keepalive_ms, uint32_t rcv_buffer_bytes) {
     struct port *port[2];
     memset(w, 0, sizeof(*w));
+    w->keepalive_ms = keepalive_ms;
+    w->rcv_buffer_bytes = rcv_buffer_bytes;
     w->now_ns = UINT64_C(5000000000) + seed;
     CU_ASSERT_TRUE_FATAL(port_sim_pair(port, 1500, 1024));
     if (faults) {
@@ -141,7 +154,11 @@ static void begin(struct world *w, const struct port_config *faults, uint64_t se
         port[0] = port_fault_wrap(port[0], &c, mbufs);
     }
     for (int i = 0; i < 2; i++)
-        make_host(&w->h[i], port[i], i + 1, seed + (uint64_t)i, w->now_ns);
+        make_host(w, port[i], i + 1, seed + (uint64_t)i);
+}
+
+static void begin(struct world *w, const struct port_config *faults, uint64_t seed) {
+    begin_with(w, faults, seed, 0, 0);
 }
 
 static void turn(struct host *h, uint64_t now_ns) {
@@ -157,6 +174,17 @@ static void turn(struct host *h, uint64_t now_ns) {
     tcp_check(h->tcp);
 }
 
+static void lose_data(struct world *w) {
+    struct rte_mbuf *m[128];
+    uint16_t n = port_rx(w->h[1].port, 0, m, 128);
+    for (uint16_t i = 0; i < n; i++) {
+        if (m[i]->pkt_len < 200)
+            net_input(w->h[1].net, w->now_ns, 0, &m[i], 1);
+        else
+            rte_pktmbuf_free(m[i]);
+    }
+}
+
 static bool done(const struct world *w) {
     return w->h[0].end.closed && w->h[1].end.closed;
 }
@@ -165,6 +193,8 @@ static void run(struct world *w, uint64_t ms, bool until_done) {
     for (uint64_t i = 0; i < ms * 2 && !(until_done && done(w)); i++) {
         w->now_ns += 500000;
         turn(&w->h[0], w->now_ns);
+        if (w->drop_data)
+            lose_data(w);
         turn(&w->h[1], w->now_ns);
     }
 }
@@ -300,6 +330,117 @@ static void a_dead_peer_is_given_up(void) {
     finish(&w);
 }
 
+/* Both in TIME_WAIT: an ACK that nobody needs must not draw another. */
+static void a_simultaneous_close_is_quiet(void) {
+    const struct port_config twice = {.duplicate_pm = 1000};
+    static struct world w;
+    begin(&w, &twice, 13);
+    open_connection(&w);
+    run(&w, 1000, true);
+    run(&w, 10, false);
+    uint64_t sent = tgw_counter_get(&w.h[0].counters, TGW_C_tcp_segments_out);
+    run(&w, 1000, false);
+    CU_ASSERT_EQUAL(tgw_counter_get(&w.h[0].counters, TGW_C_tcp_segments_out), sent);
+    finish(&w);
+}
+
+/* The peer is done and gone: neither a window update nor a keepalive may draw its RST,
+ * and what it sent is still there to be read. */
+static void unread_data_outlives_the_peer(void) {
+    static struct world w;
+    begin(&w, NULL, 14);
+    w.h[0].end.to_send = 100000;
+    w.h[1].end.no_read = true;
+    open_connection(&w);
+    run(&w, 200000, false);
+    CU_ASSERT_TRUE(w.h[0].end.closed);
+    CU_ASSERT_FALSE_FATAL(w.h[1].end.closed);
+    for (int i = 0; i < 100 && !w.h[1].end.closed; i++) {
+        const uint8_t *data;
+        struct end *e = &w.h[1].end;
+        size_t n = e->s.ops->peek(e->s.impl, &data);
+        e->s.ops->consume(e->s.impl, n);
+        e->received += n;
+        run(&w, 10, false);
+    }
+    CU_ASSERT_EQUAL(w.h[1].end.received, 100000);
+    CU_ASSERT_TRUE(w.h[1].end.closed);
+    CU_ASSERT_EQUAL(w.h[1].end.why, STREAM_END_OK);
+    finish(&w);
+}
+
+static void a_stream_released_at_once_stays_released(void) {
+    static struct world w;
+    begin(&w, NULL, 15);
+    w.h[0].end.to_send = 1000;
+    w.h[1].end.release_at_once = true;
+    open_connection(&w);
+    run(&w, 2000, false);
+    CU_ASSERT_TRUE(w.h[0].end.closed);
+    CU_ASSERT_EQUAL(w.h[0].end.why, STREAM_END_OK);
+    finish(&w);
+}
+
+/* The writer's probes are seldom then, and are no silence to either end's keepalive. */
+static void a_reader_may_stop_for_long(void) {
+    static struct world w;
+    begin_with(&w, NULL, 16, 20000, 0);
+    w.h[0].end.to_send = 3000000;
+    w.h[1].end.no_read = true;
+    open_connection(&w);
+    run(&w, 400000, false);
+    CU_ASSERT_FALSE(w.h[0].end.closed);
+    CU_ASSERT_FALSE_FATAL(w.h[1].end.closed);
+    w.h[1].end.no_read = false;
+    on_readable(&w.h[1].end);
+    run(&w, 90000, true);
+    CU_ASSERT_EQUAL(w.h[1].end.received, 3000000);
+    finish(&w);
+}
+
+/* It stands at the edge of the window, beyond which nothing may be sent. */
+static void an_ack_counts_when_the_window_is_full(void) {
+    static struct world w;
+    struct tgw_leg_state leg;
+    begin_with(&w, NULL, 17, 0, 4 * 1448); /* whole segments fill it */
+    w.h[0].end.half = w.h[1].end.half = true;
+    open_connection(&w);
+    run(&w, 10, false);
+    w.drop_data = true;
+    w.h[0].end.to_send = 100000;
+    push(&w.h[0].end);
+    run(&w, 10, false);
+    w.h[1].end.to_send = 10;
+    push(&w.h[1].end);
+    run(&w, 10, false);
+    w.h[1].end.s.ops->inspect(w.h[1].end.s.impl, &leg);
+    CU_ASSERT_EQUAL(w.h[0].end.received, 10);
+    CU_ASSERT_EQUAL(leg.unacked_bytes, 0);
+    w.drop_data = w.h[0].end.half = w.h[1].end.half = false;
+    push(&w.h[0].end);
+    push(&w.h[1].end);
+    run(&w, 60000, true);
+    finish(&w);
+}
+
+/* The user timeout counts from when the window opened. */
+static void a_loss_after_a_long_stop_is_repaired(void) {
+    static struct world w;
+    begin(&w, NULL, 18);
+    w.h[0].end.to_send = 3000000;
+    w.h[1].end.no_read = true;
+    open_connection(&w);
+    run(&w, 200000, false);
+    w.h[1].end.no_read = false;
+    on_readable(&w.h[1].end);
+    w.drop_data = true;
+    run(&w, 500, false);
+    w.drop_data = false;
+    run(&w, 60000, true);
+    CU_ASSERT_EQUAL(w.h[1].end.received, 3000000);
+    finish(&w);
+}
+
 int main(void) {
     static const struct suite_case cases[] = {
         {"bytes cross a good wire", bytes_cross_a_good_wire},
@@ -309,6 +450,12 @@ int main(void) {
         {"a reset reaches the other end", a_reset_reaches_the_other_end},
         {"a closed port refuses", a_closed_port_refuses},
         {"a dead peer is given up", a_dead_peer_is_given_up},
+        {"a simultaneous close is quiet", a_simultaneous_close_is_quiet},
+        {"unread data outlives the peer", unread_data_outlives_the_peer},
+        {"a reader may stop for long", a_reader_may_stop_for_long},
+        {"an ACK counts when the window is full", an_ack_counts_when_the_window_is_full},
+        {"a loss after a long stop is repaired", a_loss_after_a_long_stop_is_repaired},
+        {"a stream released at once stays released", a_stream_released_at_once_stays_released},
     };
     mbufs = test_eal_init(8191);
     return suite_run("tcp/pair", cases, sizeof(cases) / sizeof(cases[0]));

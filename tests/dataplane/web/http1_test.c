@@ -38,95 +38,92 @@ static void the_subprotocol_chooses_channel_mode(void) {
     CU_ASSERT_TRUE(r.protocol_v1 && r.mode == TGW_MODE_CHANNEL && r.token.len == 16);
 }
 
+static const struct {
+    const char *head;
+    enum tgw_reason reason;
+} requests[] = {
+    {"GET /ws/terminal/a HTTP/1.0\r\n" UP TOKEN "\r\n", TGW_R_malformed},
+    {"GET  /ws/terminal/a HTTP/1.1\r\n" UP TOKEN "\r\n", TGW_R_malformed},
+    {"GET /ws/terminal/a HTTP/1.1\r\nHost : x\r\n\r\n", TGW_R_malformed},
+    {"GET /ws/terminal/a HTTP/1.1\r\n" UP TOKEN " folded\r\n\r\n", TGW_R_malformed},
+    {"GET /ws/terminal/a HTTP/1.1\r\n" UP "Host: two\r\n" TOKEN "\r\n", TGW_R_malformed},
+    {"GET /ws/terminal/a HTTP/1.1\r\n" UP "Content-Length: 5\r\n" TOKEN "\r\n", TGW_R_malformed},
+    {"GET /ws/terminal/a?cols=0 HTTP/1.1\r\n" UP TOKEN "\r\n", TGW_R_malformed},
+    {"GET /ws/terminal/a?rows=1001 HTTP/1.1\r\n" UP TOKEN "\r\n", TGW_R_malformed},
+    {"GET /ws/terminal/a?mode=tty HTTP/1.1\r\n" UP TOKEN "\r\n", TGW_R_malformed},
+    {"GET /ws/terminal/a?token=abcdefghijklmnop HTTP/1.1\r\n" UP "\r\n", TGW_R_token_in_query},
+    {"GET /ws/terminal/a?cols=x&%74oken=y HTTP/1.1\r\nHost: x\r\n\r\n", TGW_R_token_in_query},
+    {"GET /ws/terminal/a?auth HTTP/1.1\r\n" UP TOKEN "\r\n", TGW_R_token_in_query},
+    {"GET /ws/terminal/ HTTP/1.1\r\n" UP TOKEN "\r\n", TGW_R_not_found},
+    {"GET /ws/terminal/a%20b HTTP/1.1\r\n" UP TOKEN "\r\n", TGW_R_not_found},
+    {"GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n", TGW_R_not_found},
+    {"POST /ws/terminal/a HTTP/1.1\r\n" UP TOKEN "\r\n", TGW_R_method_not_allowed},
+    {"GET /ws/terminal/a HTTP/1.1\r\nHost: x\r\n" TOKEN "\r\n", TGW_R_upgrade_required},
+    {"GET /ws/terminal/a HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+     "Sec-WebSocket-Version: 12\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n" TOKEN "\r\n",
+     TGW_R_upgrade_required},
+    {"GET /ws/terminal/a HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+     "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: short\r\n" TOKEN "\r\n",
+     TGW_R_malformed},
+    {"GET /ws/terminal/a HTTP/1.1\r\n" UP "\r\n", TGW_R_token_missing},
+    {"GET /ws/terminal/a HTTP/1.1\r\n" UP "Sec-WebSocket-Protocol: terminal.v1\r\n\r\n",
+     TGW_R_token_missing},
+    {"GET /ws/terminal/a HTTP/1.1\r\n" UP "Sec-WebSocket-Protocol: short\r\n\r\n",
+     TGW_R_token_invalid},
+    {"GET /ws/terminal/a HTTP/1.1\r\n" UP "Sec-WebSocket-Protocol: abcdefghijklmno(p\r\n\r\n",
+     TGW_R_token_invalid},
+    {"GET /ws/terminal/a HTTP/1.1\r\n" UP TOKEN TOKEN "\r\n", TGW_R_token_invalid},
+    {"GET /ws/terminal/a HTTP/1.1\r\n" UP "Sec-WebSocket-Protocol:\r\n\r\n", TGW_R_token_missing},
+    {"GET /ws/terminal/a HTTP/1.1\r\n" UP
+     "Sec-WebSocket-Protocol: abcdefghijklmnop, ponmlkjihgfedcba\r\n\r\n",
+     TGW_R_token_invalid},
+    {"GET /ws/terminal/a HTTP/1.1\r\n" UP
+     "Sec-WebSocket-Protocol: terminal.v1\r\nsec-websocket-protocol: abcdefghijklmnop\r\n\r\n",
+     TGW_OK},
+    {"POST /ws/terminal/a HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n",
+     TGW_R_method_not_allowed},
+    {"HEAD /healthz HTTP/1.1\r\nHost: x\r\n\r\n", TGW_R_method_not_allowed},
+    {"DELETE /nothing HTTP/1.1\r\nHost: x\r\n\r\n", TGW_R_not_found},
+    {"GET /ws/terminal/a/b HTTP/1.1\r\n" UP TOKEN "\r\n", TGW_R_not_found},
+    {"GET /ws/terminal/a HTTP/1.1\r\n" UP "Content-Length: 0\r\n" TOKEN "\r\n", TGW_OK},
+    {"GET /ws/terminal/a HTTP/1.1\r\n" UP "Content-Length: 0\r\nContent-Length: 0\r\n" TOKEN "\r\n",
+     TGW_R_malformed},
+    {"GET /ws/terminal/a HTTP/1.1\r\n" UP "Transfer-Encoding: chunked\r\n" TOKEN "\r\n",
+     TGW_R_malformed},
+    {"GET /ws/terminal/a HTTP/1.1\r\n" UP "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n" TOKEN
+     "\r\n",
+     TGW_R_malformed},
+    {"GET /ws/terminal/a HTTP/1.1\r\n" UP "Sec-WebSocket-Version: 13\r\n" TOKEN "\r\n",
+     TGW_R_upgrade_required},
+    {"GET /ws/terminal/a HTTP/1.1\r\n" UP "Origin: a\r\nOrigin: b\r\n" TOKEN "\r\n",
+     TGW_R_malformed},
+    {"GET /ws/terminal/a HTTP/1.1\r\nUpgrade: websocket\r\n\r\n", TGW_R_malformed},
+    {"GET /ws/terminal/a HTTP/1.1\nHost: x\r\n\r\n", TGW_R_malformed},
+    {"GET /ws/terminal/a?x=\t HTTP/1.1\r\n" UP TOKEN "\r\n", TGW_R_malformed},
+    {"GET ws/terminal/a HTTP/1.1\r\n" UP TOKEN "\r\n", TGW_R_malformed},
+    {"GET /ws/terminal/a HTTP/1.1 \r\n" UP TOKEN "\r\n", TGW_R_malformed},
+    {"G(T /ws/terminal/a HTTP/1.1\r\n" UP TOKEN "\r\n", TGW_R_malformed},
+    {"GET /ws/terminal/a HTTP/1.1\r\nno colon\r\n" UP TOKEN "\r\n", TGW_R_malformed},
+    {"GET /ws/terminal/a HTTP/1.1\r\n: empty\r\n" UP TOKEN "\r\n", TGW_R_malformed},
+    {"\r\n\r\n", TGW_R_malformed},
+    {"GET /ws/terminal/a?cols=80%00 HTTP/1.1\r\n" UP TOKEN "\r\n", TGW_R_malformed},
+    {"GET /ws/terminal/a?cols HTTP/1.1\r\n" UP TOKEN "\r\n", TGW_R_malformed},
+    {"GET /ws/terminal/a?cols=-1 HTTP/1.1\r\n" UP TOKEN "\r\n", TGW_R_malformed},
+    {"GET /ws/terminal/a?cols=65616 HTTP/1.1\r\n" UP TOKEN "\r\n", TGW_R_malformed},
+    {"GET /ws/terminal/a?cols=%38%30&&rows=1000&%zz=1& HTTP/1.1\r\n" UP TOKEN "\r\n", TGW_OK},
+    {"GET /ws/terminal/a?acce%73s_token=1 HTTP/1.1\r\nHost: x\r\n\r\n", TGW_R_token_in_query},
+    {"GET /ws/terminal/a?tokens=1 HTTP/1.1\r\n" UP TOKEN "\r\n", TGW_OK},
+    {"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n", TGW_OK},
+    {"GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n", TGW_OK},
+};
+
 static void refusals(void) {
-    static const struct {
-        const char *head;
-        enum tgw_reason reason;
-    } rows[] = {
-        {"GET /ws/terminal/a HTTP/1.0\r\n" UP TOKEN "\r\n", TGW_R_malformed},
-        {"GET  /ws/terminal/a HTTP/1.1\r\n" UP TOKEN "\r\n", TGW_R_malformed},
-        {"GET /ws/terminal/a HTTP/1.1\r\nHost : x\r\n\r\n", TGW_R_malformed},
-        {"GET /ws/terminal/a HTTP/1.1\r\n" UP TOKEN " folded\r\n\r\n", TGW_R_malformed},
-        {"GET /ws/terminal/a HTTP/1.1\r\n" UP "Host: two\r\n" TOKEN "\r\n", TGW_R_malformed},
-        {"GET /ws/terminal/a HTTP/1.1\r\n" UP "Content-Length: 5\r\n" TOKEN "\r\n",
-         TGW_R_malformed},
-        {"GET /ws/terminal/a?cols=0 HTTP/1.1\r\n" UP TOKEN "\r\n", TGW_R_malformed},
-        {"GET /ws/terminal/a?rows=1001 HTTP/1.1\r\n" UP TOKEN "\r\n", TGW_R_malformed},
-        {"GET /ws/terminal/a?mode=tty HTTP/1.1\r\n" UP TOKEN "\r\n", TGW_R_malformed},
-        {"GET /ws/terminal/a?token=abcdefghijklmnop HTTP/1.1\r\n" UP "\r\n", TGW_R_token_in_query},
-        {"GET /ws/terminal/a?cols=x&%74oken=y HTTP/1.1\r\nHost: x\r\n\r\n", TGW_R_token_in_query},
-        {"GET /ws/terminal/a?auth HTTP/1.1\r\n" UP TOKEN "\r\n", TGW_R_token_in_query},
-        {"GET /ws/terminal/ HTTP/1.1\r\n" UP TOKEN "\r\n", TGW_R_not_found},
-        {"GET /ws/terminal/a%20b HTTP/1.1\r\n" UP TOKEN "\r\n", TGW_R_not_found},
-        {"GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n", TGW_R_not_found},
-        {"POST /ws/terminal/a HTTP/1.1\r\n" UP TOKEN "\r\n", TGW_R_method_not_allowed},
-        {"GET /ws/terminal/a HTTP/1.1\r\nHost: x\r\n" TOKEN "\r\n", TGW_R_upgrade_required},
-        {"GET /ws/terminal/a HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-         "Sec-WebSocket-Version: 12\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n" TOKEN
-         "\r\n",
-         TGW_R_upgrade_required},
-        {"GET /ws/terminal/a HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-         "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: short\r\n" TOKEN "\r\n",
-         TGW_R_malformed},
-        {"GET /ws/terminal/a HTTP/1.1\r\n" UP "\r\n", TGW_R_token_missing},
-        {"GET /ws/terminal/a HTTP/1.1\r\n" UP "Sec-WebSocket-Protocol: terminal.v1\r\n\r\n",
-         TGW_R_token_missing},
-        {"GET /ws/terminal/a HTTP/1.1\r\n" UP "Sec-WebSocket-Protocol: short\r\n\r\n",
-         TGW_R_token_invalid},
-        {"GET /ws/terminal/a HTTP/1.1\r\n" UP "Sec-WebSocket-Protocol: abcdefghijklmno(p\r\n\r\n",
-         TGW_R_token_invalid},
-        {"GET /ws/terminal/a HTTP/1.1\r\n" UP TOKEN TOKEN "\r\n", TGW_R_token_invalid},
-        {"GET /ws/terminal/a HTTP/1.1\r\n" UP "Sec-WebSocket-Protocol:\r\n\r\n",
-         TGW_R_token_missing},
-        {"GET /ws/terminal/a HTTP/1.1\r\n" UP
-         "Sec-WebSocket-Protocol: abcdefghijklmnop, ponmlkjihgfedcba\r\n\r\n",
-         TGW_R_token_invalid},
-        {"GET /ws/terminal/a HTTP/1.1\r\n" UP
-         "Sec-WebSocket-Protocol: terminal.v1\r\nsec-websocket-protocol: abcdefghijklmnop\r\n\r\n",
-         TGW_OK},
-        {"POST /ws/terminal/a HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n",
-         TGW_R_method_not_allowed},
-        {"HEAD /healthz HTTP/1.1\r\nHost: x\r\n\r\n", TGW_R_method_not_allowed},
-        {"DELETE /nothing HTTP/1.1\r\nHost: x\r\n\r\n", TGW_R_not_found},
-        {"GET /ws/terminal/a/b HTTP/1.1\r\n" UP TOKEN "\r\n", TGW_R_not_found},
-        {"GET /ws/terminal/a HTTP/1.1\r\n" UP "Content-Length: 0\r\n" TOKEN "\r\n", TGW_OK},
-        {"GET /ws/terminal/a HTTP/1.1\r\n" UP "Content-Length: 0\r\nContent-Length: 0\r\n" TOKEN
-         "\r\n",
-         TGW_R_malformed},
-        {"GET /ws/terminal/a HTTP/1.1\r\n" UP "Transfer-Encoding: chunked\r\n" TOKEN "\r\n",
-         TGW_R_malformed},
-        {"GET /ws/terminal/a HTTP/1.1\r\n" UP
-         "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n" TOKEN "\r\n",
-         TGW_R_malformed},
-        {"GET /ws/terminal/a HTTP/1.1\r\n" UP "Sec-WebSocket-Version: 13\r\n" TOKEN "\r\n",
-         TGW_R_upgrade_required},
-        {"GET /ws/terminal/a HTTP/1.1\r\n" UP "Origin: a\r\nOrigin: b\r\n" TOKEN "\r\n",
-         TGW_R_malformed},
-        {"GET /ws/terminal/a HTTP/1.1\r\nUpgrade: websocket\r\n\r\n", TGW_R_malformed},
-        {"GET /ws/terminal/a HTTP/1.1\nHost: x\r\n\r\n", TGW_R_malformed},
-        {"GET /ws/terminal/a?x=\t HTTP/1.1\r\n" UP TOKEN "\r\n", TGW_R_malformed},
-        {"GET ws/terminal/a HTTP/1.1\r\n" UP TOKEN "\r\n", TGW_R_malformed},
-        {"GET /ws/terminal/a HTTP/1.1 \r\n" UP TOKEN "\r\n", TGW_R_malformed},
-        {"G(T /ws/terminal/a HTTP/1.1\r\n" UP TOKEN "\r\n", TGW_R_malformed},
-        {"GET /ws/terminal/a HTTP/1.1\r\nno colon\r\n" UP TOKEN "\r\n", TGW_R_malformed},
-        {"GET /ws/terminal/a HTTP/1.1\r\n: empty\r\n" UP TOKEN "\r\n", TGW_R_malformed},
-        {"\r\n\r\n", TGW_R_malformed},
-        {"GET /ws/terminal/a?cols=80%00 HTTP/1.1\r\n" UP TOKEN "\r\n", TGW_R_malformed},
-        {"GET /ws/terminal/a?cols HTTP/1.1\r\n" UP TOKEN "\r\n", TGW_R_malformed},
-        {"GET /ws/terminal/a?cols=-1 HTTP/1.1\r\n" UP TOKEN "\r\n", TGW_R_malformed},
-        {"GET /ws/terminal/a?cols=65616 HTTP/1.1\r\n" UP TOKEN "\r\n", TGW_R_malformed},
-        {"GET /ws/terminal/a?cols=%38%30&&rows=1000&%zz=1& HTTP/1.1\r\n" UP TOKEN "\r\n", TGW_OK},
-        {"GET /ws/terminal/a?acce%73s_token=1 HTTP/1.1\r\nHost: x\r\n\r\n", TGW_R_token_in_query},
-        {"GET /ws/terminal/a?tokens=1 HTTP/1.1\r\n" UP TOKEN "\r\n", TGW_OK},
-        {"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n", TGW_OK},
-        {"GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n", TGW_OK},
-    };
-    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+    for (size_t i = 0; i < sizeof(requests) / sizeof(requests[0]); i++) {
         struct http1_request r;
-        enum tgw_reason got = parse(rows[i].head, &r);
-        if (got != rows[i].reason)
-            printf("# row %zu gave %s\n", i, tgw_reason_info(got)->label);
-        CU_ASSERT_EQUAL(got, rows[i].reason);
+        enum tgw_reason got = parse(requests[i].head, &r);
+        if (got != requests[i].reason)
+            printf("# request %zu gave %s\n", i, tgw_reason_info(got)->label);
+        CU_ASSERT_EQUAL(got, requests[i].reason);
     }
 }
 

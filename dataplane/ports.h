@@ -1,0 +1,16 @@
+/* Ports as the configuration names them: opened, and as interfaces of the net room. */
+#ifndef TGW_DATAPLANE_PORTS_H
+#define TGW_DATAPLANE_PORTS_H
+
+#include "config/config.h"
+#include "net/net.h"
+
+/* All or none, each with a queue a core. False with one line in err. */
+bool ports_open(const struct config *c, uint32_t cores, struct rte_mempool *mbufs,
+                struct port *port[TGW_PORTS_MAX], char *err, size_t err_bytes);
+void ports_close(struct port *port[], uint32_t count);
+/* Port `i` with its addresses. False with one line in err. */
+bool ports_iface(const struct config *c, uint32_t i, struct port *port, uint16_t queue,
+                 struct net_iface_config *out, char *err, size_t err_bytes);
+
+#endif

@@ -1,0 +1,68 @@
+/* Private to the rig: one core that plays many browsers and many agents on the project's
+ * own stack, over one or two ports. */
+#ifndef TGW_RIG_RIG_H
+#define TGW_RIG_RIG_H
+
+#include "hist.h"
+#include "plan.h"
+#include "tcp/tcp.h"
+
+/* What the first byte of a typed frame asks of the agent. */
+enum ask {
+    ASK_ECHO = 'e',    /* the frame back */
+    ASK_DISCARD = 'd', /* nothing */
+    ASK_OUTPUT = 'o',  /* so many bytes of output: u32, little-endian, in the next four */
+    ASK_FLOOD = 'f',   /* output without end */
+};
+
+/* Counted since the start of the run. */
+struct tally {
+    uint64_t opened, refused, failed, lost, closed; /* browser sessions */
+    uint64_t typed, answered;                       /* frames of ASK_ECHO */
+    uint64_t bytes_sent, bytes_received;            /* payload, browsers */
+    uint64_t pings;                                 /* answered by browsers */
+    uint64_t agent_sessions, agent_frames, agent_bytes_sent, agent_bytes_received, agent_pings;
+    uint64_t agent_refused; /* upgrades without a grant */
+};
+
+struct browsers;
+struct agents;
+
+struct rig {
+    struct plan plan;
+    struct tcp_stack *tcp;
+    struct tgw_counters *counters;
+    uint64_t now_ns;
+    struct tally tally;
+    struct hist latency, setup; /* of the measured window */
+    bool measuring;
+    char refusal[256]; /* the first one's last line: what is wrong */
+    uint8_t *output_frame; /* what agents write: header and output_bytes of text */
+    size_t output_frame_bytes;
+    struct browsers *browsers;
+    struct agents *agents;
+};
+
+/* browsers.c. A session is named by its index; it is opened once, or in turn (churn). */
+struct browsers *browsers_create(struct rig *rig, char *err, size_t err_bytes);
+void browsers_destroy(struct browsers *b);
+/* Dial for session `i`; due_ns: when it was to be opened. False: no token or no memory. */
+bool browser_open(struct browsers *b, uint32_t i, uint64_t due_ns);
+bool browser_is_idle(const struct browsers *b, uint32_t i); /* not begun, or ended */
+bool browser_is_open(const struct browsers *b, uint32_t i); /* 101 seen, no Close yet */
+/* A keystroke was due at due_ns: type it, now or as soon as there is room. */
+void browser_type(struct browsers *b, uint32_t i, uint64_t due_ns);
+/* Closed loop: keep plan.window keystrokes under way until browsers_rest. */
+void browser_type_on(struct browsers *b, uint32_t i);
+void browsers_rest(struct browsers *b);
+void browser_paste(struct browsers *b, uint32_t i, uint64_t bytes);
+void browser_ask(struct browsers *b, uint32_t i, enum ask ask, uint32_t bytes);
+void browser_abort(struct browsers *b, uint32_t i);
+uint32_t browsers_opening(const struct browsers *b);
+
+/* agents.c */
+struct agents *agents_create(struct rig *rig, char *err, size_t err_bytes);
+void agents_destroy(struct agents *a);
+uint32_t agents_live(const struct agents *a);
+
+#endif

@@ -1,0 +1,65 @@
+#include "tokens.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+enum { MADE_ALLOCATIONS = 65536 };
+
+static bool read_text(struct tokens *t, const char *path, size_t *bytes) {
+    struct stat st;
+    FILE *f = fopen(path, "re");
+    if (f && fstat(fileno(f), &st) == 0 && st.st_size < UINT32_MAX)
+        t->text = malloc((size_t)st.st_size + 1);
+    *bytes = t->text ? fread(t->text, 1, (size_t)st.st_size, f) : 0;
+    if (t->text)
+        t->text[*bytes] = 0;
+    if (f)
+        fclose(f);
+    return *bytes > 0;
+}
+
+bool tokens_load(struct tokens *t, const char *path, char *err, size_t err_bytes) {
+    size_t bytes = 0, lines = 0;
+    *t = (struct tokens){0};
+    if (!path[0])
+        return true;
+    if (read_text(t, path, &bytes)) {
+        for (size_t i = 0; i < bytes; i++)
+            lines += t->text[i] == '\n';
+        t->line = calloc(lines + 1, sizeof(*t->line));
+    }
+    if (!t->line) {
+        snprintf(err, err_bytes, "tokens: %s cannot be read or is empty", path);
+        tokens_free(t);
+        return false;
+    }
+    for (size_t at = 0; at < bytes && t->count < lines; t->count++) {
+        t->line[t->count] = (uint32_t)at;
+        at = (size_t)(strchr(t->text + at, '\n') - t->text) + 1;
+    }
+    return true;
+}
+
+void tokens_free(struct tokens *t) {
+    free(t->text);
+    free(t->line);
+    *t = (struct tokens){0};
+}
+
+bool tokens_take(struct tokens *t, uint32_t *number) {
+    if (t->text && t->next >= t->count)
+        return false;
+    *number = t->next++;
+    return true;
+}
+
+void tokens_get(const struct tokens *t, uint32_t number, struct token *out) {
+    *out = (struct token){"", ""};
+    if (t->text) {
+        sscanf(t->text + t->line[number], "%64s %64s", out->allocation, out->token);
+        return;
+    }
+    snprintf(out->allocation, sizeof(out->allocation), "rig-%u", number % MADE_ALLOCATIONS);
+    snprintf(out->token, sizeof(out->token), "rig-token-%010u", number);
+}

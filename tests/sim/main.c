@@ -1,0 +1,200 @@
+/* Deterministic simulation: see docs/testing.md. */
+#include "tests/lib/eal_init.h"
+#include "tests/sim/scenario.h"
+#include <getopt.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { SEEDS_DEFAULT = 1000, SEED_SECONDS_MAX = 60 };
+
+struct options {
+    uint64_t first, seeds;
+    const char *scenario;
+    bool verbose, list;
+};
+
+struct tally {
+    uint64_t seeds, failed, segments;
+};
+
+/* The seed under way, for the handler of a failed assertion. */
+static char replay[200];
+
+static void died(int signal_number) {
+    static const char hung[] = "# hangs\n";
+    if (signal_number == SIGALRM && write(STDOUT_FILENO, hung, sizeof(hung) - 1) < 0)
+        _exit(2);
+    if (write(STDOUT_FILENO, replay, strlen(replay)) < 0)
+        _exit(2);
+    signal(signal_number, SIG_DFL);
+    raise(signal_number);
+}
+
+static void catch_deaths(void) {
+    const int signals[] = {SIGABRT, SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGALRM};
+    for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
+        signal(signals[i], died);
+}
+
+static uint64_t parse_number(const char *text) {
+    char *end;
+    uint64_t n = strtoull(text, &end, 0);
+    if (*text && !*end)
+        return n;
+    fprintf(stderr, "sim: not a number: %s\n", text);
+    exit(2);
+}
+
+static const char usage[] =
+    "usage: sim [--seeds N] [--first N] [--scenario NAME] [--verbose]\n"
+    "       sim --seed N [--scenario NAME] [--verbose]    replay one seed with a packet trace\n"
+    "       sim --list\n";
+
+static struct options parse(int argc, char **argv) {
+    static const struct option names[] = {{"seeds", required_argument, NULL, 'n'},
+                                          {"seed", required_argument, NULL, 's'},
+                                          {"first", required_argument, NULL, 'f'},
+                                          {"scenario", required_argument, NULL, 'c'},
+                                          {"verbose", no_argument, NULL, 'v'},
+                                          {"list", no_argument, NULL, 'l'},
+                                          {NULL, 0, NULL, 0}};
+    struct options o = {.first = 1, .seeds = SEEDS_DEFAULT};
+    for (int c; (c = getopt_long(argc, argv, "", names, NULL)) != -1;) {
+        if (c == 'n') {
+            o.seeds = parse_number(optarg);
+        } else if (c == 's') {
+            o.first = parse_number(optarg);
+            o.seeds = 1;
+        } else if (c == 'f') {
+            o.first = parse_number(optarg);
+        } else if (c == 'c') {
+            o.scenario = optarg;
+        } else if (c == 'v') {
+            o.verbose = true;
+        } else if (c == 'l') {
+            o.list = true;
+        } else {
+            fputs(usage, stderr);
+            exit(2);
+        }
+    }
+    return o;
+}
+
+static bool run_seed(const struct scenario *s, uint64_t seed, struct rte_mempool *const *pools,
+                     bool verbose, struct tally *t, uint64_t *hash) {
+    static struct world w;
+    snprintf(replay, sizeof(replay),
+             "# replay: build/tests/test-sim --scenario %s --seed %" PRIu64 " --verbose\n", s->name,
+             seed);
+    alarm(SEED_SECONDS_MAX);
+    world_init(&w, s, seed, pools, verbose);
+    s->run(&w);
+    world_fini(&w);
+    alarm(0);
+    t->seeds++;
+    t->failed += w.failed;
+    t->segments += w.segments;
+    *hash = w.trace_hash;
+    if (verbose)
+        printf("# %" PRIu64 " segments, %" PRIu64 " events, trace %016" PRIx64 "\n", w.segments,
+               w.steps, w.trace_hash);
+    return !w.failed;
+}
+
+/* Every scenario's share of the seeds: one case. */
+static struct tally run_scenario(const struct options *o, unsigned k, unsigned number,
+                                 struct rte_mempool *const *pools) {
+    struct tally t = {0};
+    uint64_t hash = 0, again = 0;
+    struct tally ignored = {0};
+    for (uint64_t seed = o->first; seed < o->first + o->seeds; seed++) {
+        if (!o->scenario && seed % scenario_count != k)
+            continue;
+        if (run_seed(&scenarios[k], seed, pools, o->verbose, &t, &hash) && t.seeds == 1 &&
+            !o->verbose && run_seed(&scenarios[k], seed, pools, false, &ignored, &again) &&
+            hash != again) {
+            printf("# seed %" PRIu64 " does not run the same twice\n", seed);
+            t.failed++;
+        }
+    }
+    printf("%s %u - sim: %s: %" PRIu64 " seeds, %" PRIu64 " segments\n", t.failed ? "not ok" : "ok",
+           number, scenarios[k].name, t.seeds, t.segments);
+    fflush(stdout);
+    return t;
+}
+
+static unsigned find(const char *name) {
+    for (unsigned k = 0; k < scenario_count; k++)
+        if (strcmp(scenarios[k].name, name) == 0)
+            return k;
+    fprintf(stderr, "sim: no scenario %s; see --list\n", name);
+    exit(2);
+}
+
+static void make_pools(struct rte_mempool **pools) {
+    test_eal_init(1);
+    for (unsigned i = 0; i < WORLD_HOSTS_MAX; i++) {
+        char name[16];
+        snprintf(name, sizeof(name), "host%u", i);
+        pools[i] = rte_pktmbuf_pool_create(name, HOST_MBUFS, 256, 0, RTE_MBUF_DEFAULT_BUF_SIZE,
+                                           SOCKET_ID_ANY);
+        if (!pools[i]) {
+            puts("Bail out! no memory for packets");
+            exit(1);
+        }
+    }
+}
+
+static void add(struct tally *to, const struct tally *t) {
+    to->seeds += t->seeds;
+    to->failed += t->failed;
+    to->segments += t->segments;
+}
+
+static struct tally run_all(const struct options *o, struct rte_mempool *const *pools) {
+    struct tally all = {0};
+    unsigned number = 0, cases = 0;
+    for (unsigned k = 0; k < scenario_count; k++)
+        cases +=
+            o->seeds >= scenario_count || (o->first + scenario_count - k) % scenario_count == 0;
+    if (o->scenario || o->seeds < scenario_count)
+        cases = o->scenario ? 1 : (unsigned)o->seeds;
+    printf("1..%u\n", cases);
+    for (unsigned k = 0; k < scenario_count; k++) {
+        bool mine =
+            o->scenario
+                ? k == find(o->scenario)
+                : (k + scenario_count - o->first % scenario_count) % scenario_count < o->seeds;
+        if (!mine)
+            continue;
+        struct tally t = run_scenario(o, k, ++number, pools);
+        add(&all, &t);
+    }
+    return all;
+}
+
+int main(int argc, char **argv) {
+    struct options o = parse(argc, argv);
+    struct rte_mempool *pools[WORLD_HOSTS_MAX];
+    struct timespec began, ended;
+    if (o.list) {
+        for (unsigned k = 0; k < scenario_count; k++)
+            printf("%-14s %s\n", scenarios[k].name, scenarios[k].what);
+        return 0;
+    }
+    if (o.scenario)
+        find(o.scenario);
+    make_pools(pools);
+    catch_deaths();
+    clock_gettime(CLOCK_MONOTONIC, &began);
+    struct tally all = run_all(&o, pools);
+    clock_gettime(CLOCK_MONOTONIC, &ended);
+    printf("# %" PRIu64 " seeds, %" PRIu64 " failed, %" PRIu64 " simulated segments, %.1f s\n",
+           all.seeds, all.failed, all.segments,
+           (double)(ended.tv_sec - began.tv_sec) + (double)(ended.tv_nsec - began.tv_nsec) / 1e9);
+    return all.failed != 0;
+}
