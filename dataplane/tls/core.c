@@ -277,9 +277,9 @@ uint32_t tls_poll(struct tls_core *t) {
     return n;
 }
 
-void tls_advance(struct tls_core *t, uint64_t now_ns) {
+uint32_t tls_advance(struct tls_core *t, uint64_t now_ns) {
     t->now_ns = now_ns;
-    timer_wheel_advance(&t->wheel, now_ns, TIMERS_A_TURN);
+    return timer_wheel_advance(&t->wheel, now_ns, TIMERS_A_TURN);
 }
 
 uint64_t tls_next_timer(const struct tls_core *t) {
@@ -319,9 +319,6 @@ void tls_flush(struct tls_core *t) {
             break;
     }
     output_flush(t);
-    tgw_gauge(t->config.counters, TGW_C_tls_connections, t->conns.used);
-    tgw_gauge(t->config.counters, TGW_C_tls_connections_12, t->legacy);
-    tgw_gauge(t->config.counters, TGW_C_tls_handshakes_pending, t->handshakes.used);
 }
 
 void tls_usage(const struct tls_core *t, struct tls_usage *out) {

@@ -35,7 +35,6 @@ static void send_job(struct tls_core *t, struct tls_job *job) {
         if (t->link[i].load < least->load)
             least = &t->link[i];
     tls_link_push(least, job);
-    tgw_gauge(t->config.counters, TGW_C_tls_handshakes_queued, queued(t));
 }
 
 static void release_job(struct tls_core *t, struct tls_job *job) {
@@ -187,7 +186,6 @@ static void done(struct tls_conn *c, struct tls_job *job) {
 
 void handshake_answer(struct tls_core *t, struct tls_job *job) {
     struct tls_hs *hs = job->hs;
-    tgw_gauge(t->config.counters, TGW_C_tls_handshakes_queued, queued(t));
     if (job->state == TLS_JOB_RELEASE) {
         pool_free(&t->jobs, job);
         return;

@@ -184,7 +184,7 @@ static void check_end(struct tls_conn *c) {
         return;
     if (c->flags & TLS_F_EOF)
         lower->consume(c->lower, lower->unread(c->lower));
-    else if (lower->at_eof(c->lower))
+    else if (lower->at_eof(c->lower) && lower->unread(c->lower) == 0)
         conn_fail(c, TGW_R_tls_truncated, -1, STREAM_END_RESET);
 }
 

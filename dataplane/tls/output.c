@@ -14,7 +14,8 @@ enum {
 
 /* room() counts on it: a record of more than the room less STREAM_ROOM_LOW always makes
  * a short write, and so a writable() of the lower stream. */
-_Static_assert((int)TLS_OVERHEAD_BYTES > (int)STREAM_ROOM_LOW, "who is told of no room gets writable");
+_Static_assert((int)TLS_OVERHEAD_BYTES > (int)STREAM_ROOM_LOW,
+               "who is told of no room gets writable");
 
 static size_t spilled(const struct tls_conn *c) {
     const struct tls_extra *x = conn_extra(c);

@@ -17,7 +17,7 @@ static size_t op_copy(void *s, void *dst, size_t len) {
     struct tls_conn *c = s;
     while (input_unread(c) < len && input_open_more(c))
         continue;
-    const struct tls_extra *x = conn_extra(c);
+    struct tls_extra *x = conn_extra(c);
     size_t n = x ? x->in.bytes : 0, rest = input_unread(c) - n;
     n = n < len ? n : len;
     if (n)
@@ -56,9 +56,12 @@ static size_t op_unread(void *s) {
     return input_unread(s);
 }
 
+/* A close_notify may stand behind records that nobody has opened yet. */
 static bool op_at_eof(void *s) {
     struct tls_conn *c = s;
-    return !input_open(c) && (c->flags & TLS_F_EOF);
+    while (!(c->flags & TLS_F_EOF) && input_unread(c) < TLS_PLAIN_BYTES_MAX && input_open_more(c))
+        continue;
+    return c->flags & TLS_F_EOF;
 }
 
 static size_t op_room(void *s) {

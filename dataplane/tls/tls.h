@@ -70,7 +70,8 @@ void tls_set_owner(struct stream s, const struct stream_handler *handler, void *
 void tls_begin(struct tls_core *t, uint64_t now_ns);
 /* Returns how many answers there were. */
 uint32_t tls_poll(struct tls_core *t);
-void tls_advance(struct tls_core *t, uint64_t now_ns);
+/* Returns how many fired. */
+uint32_t tls_advance(struct tls_core *t, uint64_t now_ns);
 void tls_flush(struct tls_core *t);
 /* Earliest time tls_advance has work; UINT64_MAX: none. */
 uint64_t tls_next_timer(const struct tls_core *t);
