@@ -6,6 +6,7 @@
 #include "ports.h"
 #include "revision.h"
 #include "shm_region.h"
+#include "tls_service.h"
 #include "worker.h"
 #include <errno.h>
 #include <grp.h>
@@ -37,6 +38,7 @@ struct app {
     struct rte_mempool *mbufs;
     struct port *port[TGW_PORTS_MAX];
     struct shm_region region;
+    struct tls_service tls;
     struct worker *worker[TGW_CORES_MAX];
     struct worker_signals signals[TGW_CORES_MAX];
     uint32_t cores;
@@ -125,10 +127,21 @@ static void fill_tcp(const struct app *a, struct tcp_config *t, struct tgw_count
     RAND_bytes((unsigned char *)&t->seed, sizeof(t->seed));
 }
 
+static bool start_tls(struct app *a) {
+    return tls_service_start(&a->tls, &a->config, a->cores, a->region.shm, a->err, sizeof(a->err));
+}
+
+static void stop_tls(struct app *a) {
+    tls_service_stop(&a->tls);
+}
+
 static bool start_worker(struct app *a, uint32_t core) {
     struct tgw_counters *counters = shm_region_counters(&a->region, core);
     struct worker_config c = {.core = core,
                               .public_port = (uint16_t)a->config.public_port,
+                              .handshakes = a->tls.workers,
+                              .tls_port = tls_service_port(&a->config),
+                              .tls_agent = a->config.tls_agent_ca[0] != 0,
                               .spin = strcmp(a->config.idle_mode, "spin") == 0,
                               .counters = counters,
                               .cmd_ring = shm_region_cmd_ring(&a->region, core),
@@ -142,6 +155,7 @@ static bool start_worker(struct app *a, uint32_t core) {
                          sizeof(a->err)))
             return false;
     fill_tcp(a, &c.tcp, counters);
+    tls_service_fill(&a->config, a->cores, core, counters, &c.tls);
     c.session =
         (struct session_config){.core = core,
                                 .sessions_max = (uint32_t)(a->config.sessions_max / a->cores) + 1,
@@ -208,6 +222,7 @@ static const struct part {
     {"mbufs", start_mbufs, stop_mbufs},
     {"ports", start_ports, stop_ports},
     {"region", start_region, stop_region},
+    {"tls", start_tls, stop_tls},
     {"workers", start_workers, stop_workers},
     {"confinement", start_confinement, stop_nothing},
 };
@@ -305,8 +320,10 @@ static void main_loop(struct app *a, const sigset_t *signals) {
         uint64_t now_ns = monotonic_ns();
         atomic_store(&a->region.shm->dataplane_beat_ns, now_ns);
         watch_control(a, now_ns);
-        if (n % STATS_EVERY_PULSES == 0)
+        if (n % STATS_EVERY_PULSES == 0) {
             publish_stats(a);
+            tls_service_watch(&a->tls, a->region.shm);
+        }
         if (signal == SIGINT)
             return;
         if (signal == SIGTERM)

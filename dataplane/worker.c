@@ -19,6 +19,7 @@ struct worker {
     struct worker_config config;
     struct net *net;
     struct tcp_stack *tcp;
+    struct tls_core *tls; /* NULL: none */
     struct session_table *sessions;
     struct tgw_ring_end cmd, event;
     struct clock clock;
@@ -37,16 +38,26 @@ static void charge(struct worker *w, enum tgw_stage stage) {
     w->stage_tsc = tsc;
 }
 
-static struct stream env_dial(void *ctx, const struct tgw_endpoint *agent,
+static struct stream dial_tcp(void *ctx, const struct tgw_endpoint *agent,
                               const struct stream_handler *handler, void *user) {
     struct worker *w = ctx;
     return tcp_connect(w->tcp, w->now_ns, agent, handler, user, NULL, NULL);
 }
 
+static struct stream env_dial(void *ctx, const struct tgw_endpoint *agent,
+                              const struct stream_handler *handler, void *user) {
+    struct worker *w = ctx;
+    return w->config.tls_agent ? tls_connect(w->tls, agent, handler, user)
+                               : dial_tcp(ctx, agent, handler, user);
+}
+
 static void env_set_owner(void *ctx, struct stream s, const struct stream_handler *handler,
                           void *user) {
     (void)ctx;
-    tcp_set_owner(s, handler, user);
+    if (s.ops == &tls_stream_ops)
+        tls_set_owner(s, handler, user);
+    else
+        tcp_set_owner(s, handler, user);
 }
 
 static bool env_emit(void *ctx, const struct tgw_msg *event) {
@@ -71,6 +82,33 @@ static void *on_accepted(void *ctx, struct stream s, const struct tgw_endpoint *
     return session_accept(w->sessions, s, remote);
 }
 
+static void *on_tls_accepted(void *ctx, struct stream s, const struct tgw_endpoint *local,
+                             const struct tgw_endpoint *remote) {
+    struct worker *w = ctx;
+    return tls_accept(w->tls, s, local, remote);
+}
+
+static bool create_tls(struct worker *w) {
+    const struct worker_config *c = &w->config;
+    const struct tls_env env = {on_accepted, &session_client_handler, dial_tcp, w};
+    if (c->handshakes)
+        w->tls = tls_create(&c->tls, &env, c->handshakes, w->now_ns);
+    return w->tls || !c->handshakes;
+}
+
+static bool listen_on(struct worker *w, char *err, size_t err_bytes) {
+    const struct worker_config *c = &w->config;
+    const struct tcp_listener plain = {on_accepted, w, &session_client_handler};
+    const struct tcp_listener secure = {on_tls_accepted, w, &tls_lower_handler};
+    bool good = tcp_listen(w->tcp, c->public_port, &plain);
+    if (!good)
+        snprintf(err, err_bytes, "public_port: cannot listen on %u", c->public_port);
+    if (!good || !w->tls || c->tls_port == 0 || tcp_listen(w->tcp, c->tls_port, &secure))
+        return good;
+    snprintf(err, err_bytes, "tls_port: cannot listen on %u", c->tls_port);
+    return false;
+}
+
 static bool create_parts(struct worker *w) {
     static const struct net_ops net_up = {tcp_input, tcp_icmp_error};
     const struct worker_config *c = &w->config;
@@ -84,6 +122,8 @@ static bool create_parts(struct worker *w) {
     if (!w->tcp)
         return false;
     net_bind(w->net, w->tcp);
+    if (!create_tls(w))
+        return false;
     w->sessions = session_table_create(&c->session, &env, w->now_ns);
     return w->sessions != NULL;
 }
@@ -103,9 +143,7 @@ struct worker *worker_create(const struct worker_config *c, char *err, size_t er
         worker_destroy(w);
         return NULL;
     }
-    const struct tcp_listener listener = {on_accepted, w, &session_client_handler};
-    if (!tcp_listen(w->tcp, c->public_port, &listener)) {
-        snprintf(err, err_bytes, "public_port: cannot listen on %u", c->public_port);
+    if (!listen_on(w, err, err_bytes)) {
         worker_destroy(w);
         return NULL;
     }
@@ -118,6 +156,8 @@ void worker_destroy(struct worker *w) {
         return;
     if (w->sessions)
         session_table_destroy(w->sessions);
+    if (w->tls)
+        tls_destroy(w->tls);
     if (w->tcp)
         tcp_destroy(w->tcp);
     if (w->net)
@@ -173,6 +213,17 @@ static uint32_t commands(struct worker *w) {
     return taken;
 }
 
+static void publish_tls(const struct worker *w) {
+    struct tls_usage tls = {0};
+    if (!w->tls)
+        return;
+    tls_usage(w->tls, &tls);
+    tgw_gauge(w->config.counters, TGW_C_tls_connections, tls.connections);
+    tgw_gauge(w->config.counters, TGW_C_tls_connections_12, tls.legacy);
+    tgw_gauge(w->config.counters, TGW_C_tls_handshakes_pending, tls.handshakes);
+    tgw_gauge(w->config.counters, TGW_C_tls_handshakes_queued, tls.queued);
+}
+
 static void publish(struct worker *w) {
     struct tcp_usage tcp;
     struct session_usage sessions;
@@ -180,6 +231,7 @@ static void publish(struct worker *w) {
     session_usage(w->sessions, &sessions);
     tgw_gauge(w->config.counters, TGW_C_small_blocks_used, tcp.small_blocks);
     tgw_gauge(w->config.counters, TGW_C_large_blocks_used, tcp.large_blocks);
+    publish_tls(w);
     atomic_store_explicit(&w->config.signals->sessions_left, sessions.live + sessions.pending,
                           memory_order_relaxed);
     atomic_store_explicit(&w->config.signals->drained, sessions.drained, memory_order_relaxed);
@@ -187,6 +239,8 @@ static void publish(struct worker *w) {
 
 static uint32_t timers(struct worker *w) {
     uint32_t fired = tcp_advance(w->tcp, w->now_ns) + session_advance(w->sessions, w->now_ns);
+    if (w->tls)
+        fired += tls_advance(w->tls, w->now_ns);
     if (w->now_ns - w->net_tick_ns >= NET_TICK_NS) {
         w->net_tick_ns = w->now_ns;
         net_tick(w->net, w->now_ns);
@@ -203,12 +257,18 @@ static uint32_t turn(struct worker *w) {
     w->now_ns = clock_ns(&w->clock);
     tcp_begin(w->tcp, w->now_ns);
     session_begin(w->sessions, w->now_ns);
+    if (w->tls)
+        tls_begin(w->tls, w->now_ns);
     uint32_t packets = receive(w), taken = commands(w);
+    if (w->tls)
+        taken += tls_poll(w->tls);
     if (taken)
         charge(w, TGW_STAGE_rings);
     uint32_t fired = timers(w), work = packets + taken + fired;
     if (work)
         charge(w, TGW_STAGE_timers);
+    if (w->tls)
+        tls_flush(w->tls);
     tcp_flush(w->tcp);
     net_flush(w->net);
     if (work)

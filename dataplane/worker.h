@@ -5,6 +5,7 @@
 #include "contract/shm.h"
 #include "session/session.h"
 #include "tcp/tcp.h"
+#include "tls/tls.h"
 
 struct worker;
 
@@ -22,8 +23,12 @@ struct worker_config {
     struct net_config net;
     struct tcp_config tcp;
     struct session_config session;
+    struct tls_config tls;
+    struct tls_workers *handshakes; /* NULL: no TLS */
     uint16_t public_port;
-    bool spin; /* never sleep */
+    uint16_t tls_port; /* 0: none */
+    bool tls_agent;    /* agents are dialled with TLS */
+    bool spin;         /* never sleep */
     struct tgw_counters *counters;
     struct tgw_ring *cmd_ring, *event_ring;
     struct worker_signals *signals;

@@ -44,12 +44,21 @@ struct config {
     /* dataplane */
     uint32_t port_count;
     struct config_port ports[TGW_PORTS_MAX];
-    struct config_list eal_args; /* appended to what the dataplane builds */
-    struct config_list cores;    /* worker CPUs, "1" ... */
-    bool huge_pages;             /* false: --no-huge */
-    uint64_t memory_mb;          /* EAL memory */
-    uint64_t public_port;        /* 80; 443 with TLS */
-    uint64_t sessions_max;       /* all cores */
+    struct config_list eal_args;         /* appended to what the dataplane builds */
+    struct config_list cores;            /* worker CPUs, "1" ... */
+    bool huge_pages;                     /* false: --no-huge */
+    uint64_t memory_mb;                  /* EAL memory */
+    uint64_t public_port;                /* 80 */
+    uint64_t tls_port;                   /* 443, with certificates; 0: none */
+    struct config_list tls_certificates; /* "CHAIN:KEY" or "CHAIN:KEY:OCSP", the default first */
+    uint64_t tls12_sessions_max;         /* all cores; 0 refuses TLS 1.2 */
+    uint64_t tls_handshake_threads;
+    uint64_t tls_handshakes_max;       /* under way, a core */
+    uint64_t tls_ticket_seconds;       /* life of a ticket key; 0: no resumption */
+    config_text tls_ticket_file;       /* secret shared by gateways, "": each its own */
+    config_text tls_agent_ca;          /* "": agents are dialled without TLS */
+    config_text tls_agent_certificate; /* "CHAIN:KEY" shown to agents */
+    uint64_t sessions_max;             /* all cores */
     uint64_t relay_buffer_bytes;
     uint64_t keepalive_seconds;
     config_text idle_mode; /* spin | sleep */

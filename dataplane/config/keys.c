@@ -151,6 +151,32 @@ static bool is_endpoint(const char *text) {
     return numeric && !strchr(host, '/') && is_network(host) && brackets == !!strchr(host, ':');
 }
 
+/* "CHAIN:KEY" or, where `ocsp`, "CHAIN:KEY:OCSP". */
+static bool is_certificate(const char *text, bool ocsp) {
+    size_t parts = 0;
+    do {
+        size_t len = strcspn(text, ":");
+        if (len == 0)
+            return false;
+        parts++;
+        text += len;
+    } while (*text++ == ':');
+    return parts == 2 || (ocsp && parts == 3);
+}
+
+static bool check_tls(const struct config *c, struct config_error *e) {
+    for (uint32_t i = 0; i < c->tls_certificates.count; i++)
+        if (!is_certificate(c->tls_certificates.item[i], true))
+            return config_fail(e, "tls_certificates[%u]: expected CHAIN:KEY or CHAIN:KEY:OCSP", i);
+    if (c->tls_certificates.count && c->tls_port == c->public_port)
+        return config_fail(e, "tls_port: the same as public_port");
+    if (c->tls_agent_certificate[0] && !is_certificate(c->tls_agent_certificate, false))
+        return config_fail(e, "tls_agent_certificate: expected CHAIN:KEY");
+    if (c->tls_agent_certificate[0] && !c->tls_agent_ca[0])
+        return config_fail(e, "tls_agent_ca: needed with tls_agent_certificate");
+    return true;
+}
+
 bool config_check(const struct config *c, struct config_error *e) {
     static const char *const idle[] = {"spin", "sleep", NULL};
     static const char *const stores[] = {"memory", "redis", NULL};
@@ -169,5 +195,5 @@ bool config_check(const struct config *c, struct config_error *e) {
         if (!is_network(c->agent_networks.item[i]))
             return config_fail(e, "agent_networks[%u]: not a network: \"%s\"", i,
                                c->agent_networks.item[i]);
-    return true;
+    return check_tls(c, e);
 }

@@ -45,6 +45,8 @@ struct tgw_shm {
     _Alignas(64) _Atomic uint64_t dataplane_beat_ns; /* CLOCK_MONOTONIC, main thread */
     _Atomic uint32_t dataplane_term;                 /* SIGTERMs seen by the dataplane */
     _Atomic uint64_t mbufs_total, mbufs_free;
+    _Atomic uint64_t tls_not_after_s; /* unix: when the first certificate expires; 0: no TLS */
+    _Atomic uint64_t tls_loads, tls_load_failures; /* of certificates */
     struct tgw_port_stats port[TGW_PORTS_MAX];
     _Alignas(64) _Atomic uint64_t control_epoch; /* written by the control process */
     _Atomic uint64_t control_beat_ns;

@@ -6,7 +6,7 @@
 #     --agent-program P      shell (default), echo, sink or flood
 #     --port DRIVER          af_packet (default) or af_xdp
 #     --redis                a Redis server of its own holds the tokens
-#     --tls                  not built yet
+#     --tls, --no-tls        wss on port 443 beside ws on port 80 (default), or not
 #     --no-build             run what is in build/
 # Impairments of the node-side wire, per mille: LAB_LOSS, LAB_REORDER, LAB_DUPLICATE.
 set -eu
@@ -16,6 +16,7 @@ run=/run/tgw/lab
 program=shell
 port=af_packet
 redis=no
+tls=yes
 detach=no
 build=yes
 stop=no
@@ -40,7 +41,8 @@ while [ $# -gt 0 ]; do
     --stop) stop=yes ;;
     --no-build) build=no ;;
     --redis) redis=yes ;;
-    --tls) die "--tls: TLS is not built yet" ;;
+    --tls) tls=yes ;;
+    --no-tls) tls=no ;;
     --agent-program)
         [ $# -ge 2 ] || usage
         shift
@@ -189,6 +191,13 @@ if [ $redis = yes ]; then
     done
 fi
 
+certificates=""
+if [ $tls = yes ]; then
+    step certificates sh platform/lab/certificates.sh $run/tls || exit 1
+    certificates="\"$run/tls/gateway.pem:$run/tls/gateway.key\",
+  \"$run/tls/gateway-rsa.pem:$run/tls/gateway-rsa.key\""
+fi
+
 core=$(($(nproc) - 1))
 (umask 077 && head -c 32 /dev/urandom | od -An -tx1 | tr -d ' \n' >$run/agent.secret)
 cat >$run/config.json <<CONFIG
@@ -198,6 +207,7 @@ cat >$run/config.json <<CONFIG
   {"name": "node", "driver": "$port", "device": "tgw-n0", "addresses": ["198.18.1.2/24"],
    "loss_pm": ${LAB_LOSS:-0}, "reorder_pm": ${LAB_REORDER:-0}, "duplicate_pm": ${LAB_DUPLICATE:-0},
    "fault_seed": 1}],
+ "tls_certificates": [$certificates],
  "cores": ["$core"], "huge_pages": $huge, "memory_mb": $memory_mb,
  "shm_path": "/dev/shm/tgw-lab", "control_socket": "/run/tgw/control.sock",
  "agent_default": "198.18.1.1:7681", "agent_networks": ["198.18.1.0/24"],

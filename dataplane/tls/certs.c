@@ -1,0 +1,259 @@
+/* Reading certificates and keys, and what an SSL_CTX is told. */
+#include "context_priv.h"
+#include "job.h"
+#include <openssl/err.h>
+#include <openssl/ocsp.h>
+#include <openssl/rand.h>
+#include <openssl/x509v3.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { OCSP_BYTES_MAX = 65536, TICKET_FILE_BYTES_MIN = 32 };
+
+static const unsigned char SESSION_CONTEXT[] = "terminal-gateway";
+
+struct fail {
+    char *text;
+    size_t bytes;
+};
+
+__attribute__((format(printf, 2, 3))) static bool fail(const struct fail *f, const char *format,
+                                                       ...) {
+    va_list v;
+    va_start(v, format);
+    vsnprintf(f->text, f->bytes, format, v);
+    va_end(v);
+    ERR_clear_error();
+    return false;
+}
+
+static void on_keylog(const SSL *ssl, const char *line) {
+    struct tls_job *job = SSL_get_app_data(ssl);
+    if (job)
+        tls_job_secret(job, line);
+}
+
+/* RFC 7301: http/1.1 or nothing. A client that offers only others is turned away. */
+static int on_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_len,
+                   const unsigned char *in, unsigned in_len, void *arg) {
+    static const unsigned char ours[] = "\x08http/1.1";
+    unsigned char *chosen;
+    (void)ssl;
+    (void)arg;
+    if (SSL_select_next_proto(&chosen, out_len, ours, sizeof(ours) - 1, in, in_len) !=
+        OPENSSL_NPN_NEGOTIATED)
+        return SSL_TLSEXT_ERR_ALERT_FATAL;
+    *out = chosen;
+    return SSL_TLSEXT_ERR_OK;
+}
+
+static bool names(SSL_CTX *ctx, const char *host) {
+    X509 *cert = SSL_CTX_get0_certificate(ctx);
+    return X509_check_host(cert, host, 0, 0, NULL) == 1 || X509_check_ip_asc(cert, host, 0) == 1;
+}
+
+/* RFC 6066 section 3: the first certificate that has the name; the first of all otherwise. */
+static int on_server_name(SSL *ssl, int *alert, void *arg) {
+    const struct tls_set *s = arg;
+    const char *host = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
+    (void)alert;
+    for (uint32_t i = 0; host && i < s->count; i++) {
+        if (!names(s->server[i], host))
+            continue;
+        SSL_set_SSL_CTX(ssl, s->server[i]);
+        return SSL_TLSEXT_ERR_OK;
+    }
+    return SSL_TLSEXT_ERR_NOACK;
+}
+
+static int on_status(SSL *ssl, void *arg) {
+    const struct tls_set *s = arg;
+    const X509 *cert = SSL_get_certificate(ssl);
+    for (uint32_t i = 0; cert && i < s->count; i++) {
+        if (!s->ocsp[i].len || X509_cmp(SSL_CTX_get0_certificate(s->server[i]), cert) != 0)
+            continue;
+        unsigned char *copy = OPENSSL_memdup(s->ocsp[i].der, (size_t)s->ocsp[i].len);
+        if (!copy)
+            break;
+        SSL_set_tlsext_status_ocsp_resp(ssl, copy, s->ocsp[i].len); /* takes it over */
+        return SSL_TLSEXT_ERR_OK;
+    }
+    return SSL_TLSEXT_ERR_NOACK;
+}
+
+static bool common_rules(SSL_CTX *ctx, struct tls_set *s, int version_min) {
+    SSL_CTX_set_app_data(ctx, s);
+    SSL_CTX_set_keylog_callback(ctx, on_keylog);
+    SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
+    SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS);
+    SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
+                                 SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
+    return SSL_CTX_set_min_proto_version(ctx, version_min) == 1 &&
+           SSL_CTX_set1_groups_list(ctx, "X25519:P-256") == 1 &&
+           SSL_CTX_set_ciphersuites(ctx, "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:"
+                                         "TLS_CHACHA20_POLY1305_SHA256") == 1 &&
+           SSL_CTX_set_cipher_list(ctx, "ECDHE+AESGCM:ECDHE+CHACHA20") == 1;
+}
+
+static void ticket_rules(SSL_CTX *ctx, uint32_t period_s) {
+    if (period_s == 0) {
+        SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET);
+        SSL_CTX_set_num_tickets(ctx, 0);
+        return;
+    }
+    SSL_CTX_set_timeout(ctx, (long)period_s);
+    SSL_CTX_set_tlsext_ticket_key_evp_cb(ctx, tls_ticket_key);
+}
+
+static bool server_rules(SSL_CTX *ctx, struct tls_set *s) {
+    const struct tls_context_config *c = &s->context->config;
+    if (!common_rules(ctx, s, c->tls12_max ? TLS1_2_VERSION : TLS1_3_VERSION))
+        return false;
+    ticket_rules(ctx, c->ticket_period_s);
+    SSL_CTX_set_alpn_select_cb(ctx, on_alpn, NULL);
+    SSL_CTX_set_tlsext_servername_callback(ctx, on_server_name);
+    SSL_CTX_set_tlsext_servername_arg(ctx, s);
+    SSL_CTX_set_tlsext_status_cb(ctx, on_status);
+    SSL_CTX_set_tlsext_status_arg(ctx, s);
+    return SSL_CTX_set_session_id_context(ctx, SESSION_CONTEXT, sizeof(SESSION_CONTEXT) - 1) == 1;
+}
+
+static bool use_files(SSL_CTX *ctx, const struct tls_certificate *c, const struct fail *f) {
+    if (SSL_CTX_use_certificate_chain_file(ctx, c->chain) != 1)
+        return fail(f, "%s: not a readable certificate chain in PEM", c->chain);
+    if (SSL_CTX_use_PrivateKey_file(ctx, c->key, SSL_FILETYPE_PEM) != 1)
+        return fail(f, "%s: not the private key of %s, or not readable", c->key, c->chain);
+    if (SSL_CTX_check_private_key(ctx) != 1)
+        return fail(f, "%s: not the private key of %s", c->key, c->chain);
+    return true;
+}
+
+static uint64_t not_after_s(const X509 *cert) {
+    struct tm tm;
+    if (ASN1_TIME_to_tm(X509_get0_notAfter(cert), &tm) != 1)
+        return 0;
+    time_t at = timegm(&tm);
+    return at > 0 ? (uint64_t)at : 0;
+}
+
+static size_t read_file(const char *path, unsigned char *out, size_t size) {
+    FILE *f = fopen(path, "re");
+    size_t n = f ? fread(out, 1, size, f) : 0;
+    if (f)
+        fclose(f);
+    return n;
+}
+
+static bool load_ocsp(struct tls_ocsp *o, const char *path, const struct fail *f) {
+    if (!path[0])
+        return true;
+    o->der = malloc(OCSP_BYTES_MAX);
+    o->len = o->der ? (int)read_file(path, o->der, OCSP_BYTES_MAX) : 0;
+    const unsigned char *at = o->der;
+    OCSP_RESPONSE *r = o->len ? d2i_OCSP_RESPONSE(NULL, &at, o->len) : NULL;
+    OCSP_RESPONSE_free(r);
+    return r || fail(f, "%s: not an OCSP response in DER", path);
+}
+
+static bool load_server(struct tls_set *s, uint32_t i, const struct fail *f) {
+    const struct tls_certificate *c = &s->context->config.certificate[i];
+    SSL_CTX *ctx = s->server[i] = SSL_CTX_new(TLS_server_method());
+    s->count = i + 1;
+    if (!ctx || !server_rules(ctx, s))
+        return fail(f, "%s: no memory", c->chain);
+    if (!use_files(ctx, c, f) || !load_ocsp(&s->ocsp[i], c->ocsp, f))
+        return false;
+    uint64_t end_s = not_after_s(SSL_CTX_get0_certificate(ctx));
+    if (end_s <= atomic_load(&s->context->unix_s))
+        return fail(f, "%s: expired", c->chain);
+    s->not_after_s = i == 0 || end_s < s->not_after_s ? end_s : s->not_after_s;
+    return true;
+}
+
+/* True when `to` names all that `from` names. */
+static bool covers(SSL_CTX *to, SSL_CTX *from) {
+    GENERAL_NAMES *all =
+        X509_get_ext_d2i(SSL_CTX_get0_certificate(from), NID_subject_alt_name, NULL, NULL);
+    bool good = all != NULL;
+    for (int i = 0; good && i < sk_GENERAL_NAME_num(all); i++) {
+        const GENERAL_NAME *n = sk_GENERAL_NAME_value(all, i);
+        if (n->type == GEN_DNS)
+            good = names(to, (const char *)ASN1_STRING_get0_data(n->d.dNSName));
+    }
+    GENERAL_NAMES_free(all);
+    return good;
+}
+
+/* A name may have an ECDSA and an RSA certificate: both go where either is chosen, and
+ * the client's signature algorithms decide. */
+static void share(struct tls_set *s) {
+    for (uint32_t i = 0; i < s->count; i++) {
+        int type = EVP_PKEY_get_base_id(SSL_CTX_get0_privatekey(s->server[i]));
+        for (uint32_t k = i + 1; k < s->count; k++) {
+            EVP_PKEY *key = SSL_CTX_get0_privatekey(s->server[k]);
+            STACK_OF(X509) *chain = NULL;
+            if (EVP_PKEY_get_base_id(key) == type || !covers(s->server[k], s->server[i]))
+                continue;
+            SSL_CTX_get0_chain_certs(s->server[k], &chain);
+            SSL_CTX_use_cert_and_key(s->server[i], SSL_CTX_get0_certificate(s->server[k]), key,
+                                     chain, 0);
+        }
+    }
+    ERR_clear_error(); /* a second one of a type already there is not wanted */
+}
+
+static bool load_client(struct tls_set *s, const struct fail *f) {
+    const struct tls_context_config *c = &s->context->config;
+    if (!c->agent_ca[0])
+        return true;
+    SSL_CTX *ctx = s->client = SSL_CTX_new(TLS_client_method());
+    if (!ctx || !common_rules(ctx, s, TLS1_3_VERSION))
+        return fail(f, "%s: no memory", c->agent_ca);
+    if (SSL_CTX_load_verify_file(ctx, c->agent_ca) != 1)
+        return fail(f, "%s: not a readable certificate in PEM", c->agent_ca);
+    SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
+    return !c->agent.chain[0] || use_files(ctx, &c->agent, f);
+}
+
+static bool load_secret(struct tls_set *s, const struct fail *f) {
+    const char *path = s->context->config.ticket_file;
+    if (!path[0]) {
+        memcpy(s->ticket_secret, s->context->own_secret, sizeof(s->ticket_secret));
+        return true;
+    }
+    return read_file(path, s->ticket_secret, sizeof(s->ticket_secret)) >= TICKET_FILE_BYTES_MIN ||
+           fail(f, "%s: ticket secret of %d bytes or more expected", path, TICKET_FILE_BYTES_MIN);
+}
+
+struct tls_set *tls_set_load(struct tls_context *x, char *err, size_t err_bytes) {
+    const struct fail f = {err, err_bytes};
+    struct tls_set *s = calloc(1, sizeof(*s));
+    if (!s) {
+        fail(&f, "no memory for certificates");
+        return NULL;
+    }
+    atomic_init(&s->refs, 1);
+    s->context = x;
+    bool good = load_secret(s, &f) && load_client(s, &f);
+    for (uint32_t i = 0; good && i < x->config.certificates; i++)
+        good = load_server(s, i, &f);
+    if (good) {
+        share(s);
+        return s;
+    }
+    tls_set_free(s);
+    return NULL;
+}
+
+void tls_set_free(struct tls_set *s) {
+    for (uint32_t i = 0; i < s->count; i++) {
+        SSL_CTX_free(s->server[i]);
+        free(s->ocsp[i].der);
+    }
+    SSL_CTX_free(s->client);
+    OPENSSL_cleanse(s->ticket_secret, sizeof(s->ticket_secret));
+    free(s);
+}

@@ -1,0 +1,141 @@
+#include "context_priv.h"
+#include <openssl/rand.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+bool tls_certificate_parse(const char *text, struct tls_certificate *out) {
+    char *const part[] = {out->chain, out->key, out->ocsp};
+    size_t n = 0;
+    *out = (struct tls_certificate){0};
+    for (;;) {
+        size_t len = strcspn(text, ":");
+        if (n == 3 || len == 0 || len >= TLS_PATH_BYTES)
+            return false;
+        memcpy(part[n++], text, len);
+        if (!text[len])
+            return n >= 2;
+        text += len + 1;
+    }
+}
+
+static uint64_t mix(uint64_t h, uint64_t v) {
+    return (h ^ v) * UINT64_C(0x100000001b3);
+}
+
+static uint64_t stamp_file(uint64_t h, const char *path) {
+    struct stat st;
+    if (!path[0])
+        return h;
+    if (stat(path, &st) != 0)
+        return mix(h, 1);
+    h = mix(h, (uint64_t)st.st_mtim.tv_sec);
+    h = mix(h, (uint64_t)st.st_mtim.tv_nsec);
+    return mix(mix(h, (uint64_t)st.st_size), (uint64_t)st.st_ino);
+}
+
+static uint64_t stamp_certificate(uint64_t h, const struct tls_certificate *c) {
+    return stamp_file(stamp_file(stamp_file(h, c->chain), c->key), c->ocsp);
+}
+
+static uint64_t stamp(const struct tls_context *x) {
+    uint64_t h = UINT64_C(0xcbf29ce484222325);
+    for (uint32_t i = 0; i < x->config.certificates; i++)
+        h = stamp_certificate(h, &x->config.certificate[i]);
+    h = stamp_file(h, x->config.ticket_file);
+    h = stamp_file(h, x->config.agent_ca);
+    return stamp_certificate(h, &x->config.agent);
+}
+
+bool tls_context_changed(const struct tls_context *x) {
+    return stamp(x) != x->stamp;
+}
+
+struct tls_context *tls_context_create(const struct tls_context_config *c, uint64_t unix_s,
+                                       char *err, size_t err_bytes) {
+    struct tls_context *x = calloc(1, sizeof(*x));
+    if (!x || RAND_bytes(x->own_secret, sizeof(x->own_secret)) != 1) {
+        snprintf(err, err_bytes, "no memory for TLS");
+        free(x);
+        return NULL;
+    }
+    x->config = *c;
+    atomic_init(&x->unix_s, unix_s);
+    pthread_mutex_init(&x->lock, NULL);
+    if (tls_context_load(x, err, err_bytes))
+        return x;
+    tls_context_destroy(x);
+    return NULL;
+}
+
+void tls_context_destroy(struct tls_context *x) {
+    if (!x)
+        return;
+    if (x->set)
+        tls_set_release(x->set);
+    pthread_mutex_destroy(&x->lock);
+    OPENSSL_cleanse(x->own_secret, sizeof(x->own_secret));
+    free(x);
+}
+
+bool tls_context_load(struct tls_context *x, char *err, size_t err_bytes) {
+    x->stamp = stamp(x); /* before reading: a change meanwhile is seen next time */
+    struct tls_set *fresh = tls_set_load(x, err, err_bytes);
+    if (!fresh)
+        return false;
+    pthread_mutex_lock(&x->lock);
+    struct tls_set *old = x->set;
+    x->set = fresh;
+    pthread_mutex_unlock(&x->lock);
+    if (old)
+        tls_set_release(old);
+    return true;
+}
+
+void tls_context_tick(struct tls_context *x, uint64_t unix_s) {
+    atomic_store_explicit(&x->unix_s, unix_s, memory_order_relaxed);
+}
+
+uint64_t tls_context_not_after_s(const struct tls_context *x) {
+    return x->set->not_after_s;
+}
+
+struct tls_set *tls_context_acquire(struct tls_context *x) {
+    pthread_mutex_lock(&x->lock);
+    struct tls_set *s = x->set;
+    atomic_fetch_add(&s->refs, 1);
+    pthread_mutex_unlock(&x->lock);
+    return s;
+}
+
+void tls_set_release(struct tls_set *s) {
+    if (atomic_fetch_sub(&s->refs, 1) == 1)
+        tls_set_free(s);
+}
+
+SSL *tls_set_ssl(struct tls_set *s, bool client) {
+    SSL_CTX *ctx = client ? s->client : s->count ? s->server[0] : NULL;
+    SSL *ssl = ctx ? SSL_new(ctx) : NULL;
+    if (ssl && client) {
+        SSL_set_connect_state(ssl);
+    } else if (ssl) {
+        SSL_set_accept_state(ssl);
+        /* With all places taken TLS 1.2 is told to the peer as a version not spoken. */
+        if (atomic_load(&s->context->tls12) >= s->context->config.tls12_max)
+            SSL_set_min_proto_version(ssl, TLS1_3_VERSION);
+    }
+    return ssl;
+}
+
+bool tls_context_take12(struct tls_context *x) {
+    uint32_t have = atomic_load(&x->tls12);
+    while (have < x->config.tls12_max)
+        if (atomic_compare_exchange_weak(&x->tls12, &have, have + 1))
+            return true;
+    return false;
+}
+
+void tls_context_give12(struct tls_context *x) {
+    atomic_fetch_sub(&x->tls12, 1);
+}

@@ -1,0 +1,44 @@
+/* Private to context.c, certs.c and ticket.c. */
+#ifndef TGW_TLS_CONTEXT_PRIV_H
+#define TGW_TLS_CONTEXT_PRIV_H
+
+#include "context.h"
+#include <pthread.h>
+
+enum { TLS_TICKET_SECRET_BYTES = 64 };
+
+struct tls_ocsp {
+    unsigned char *der;
+    int len; /* 0: none */
+};
+
+struct tls_set {
+    _Atomic uint32_t refs;
+    struct tls_context *context;
+    uint32_t count;
+    SSL_CTX *server[TLS_CERTIFICATES_MAX]; /* a certificate, and what else has its names */
+    struct tls_ocsp ocsp[TLS_CERTIFICATES_MAX];
+    SSL_CTX *client;
+    unsigned char ticket_secret[TLS_TICKET_SECRET_BYTES];
+    uint64_t not_after_s;
+};
+
+struct tls_context {
+    struct tls_context_config config;
+    pthread_mutex_t lock; /* of `set` */
+    struct tls_set *set;
+    _Atomic uint64_t unix_s;
+    _Atomic uint32_t tls12;
+    uint64_t stamp; /* of the files at the last load */
+    unsigned char own_secret[TLS_TICKET_SECRET_BYTES];
+};
+
+/* certs.c */
+struct tls_set *tls_set_load(struct tls_context *x, char *err, size_t err_bytes);
+void tls_set_free(struct tls_set *s);
+
+/* ticket.c: for SSL_CTX_set_tlsext_ticket_key_evp_cb; the SSL_CTX's app data is a tls_set. */
+int tls_ticket_key(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHER_CTX *cipher,
+                   EVP_MAC_CTX *mac, int seal);
+
+#endif
