@@ -127,6 +127,8 @@ static void advance(struct tcb *c, uint32_t ack) {
  * be a retransmission that stands below others in sequence. */
 static void update_window(struct tcb *c, const struct seg *s, bool advanced) {
     uint32_t wnd = (uint32_t)s->wnd << c->snd_wscale;
+    if (s->ack != c->snd_una) /* an old one: RFC 9293 section 3.10.7.4 */
+        return;
     if (!advanced &&
         !(seq_lt(c->snd_wl1, s->seq) || (c->snd_wl1 == s->seq && seq_le(c->snd_wl2, s->ack))))
         return;

@@ -193,17 +193,21 @@ static void reset_received(struct tcb *c, const struct seg *s) {
 
 /* Everything before ACK processing. False: the segment ends here. */
 static bool acceptable(struct tcb *c, const struct seg *s) {
+    bool empty = s->len == 0 && !(s->flags & (SEG_SYN | SEG_FIN));
     if (paws_rejects(c, s)) {
-        drop_and_ack(c, TGW_R_tcp_paws);
+        if (empty)
+            answer_limited(c, TGW_R_tcp_paws);
+        else
+            drop_and_ack(c, TGW_R_tcp_paws);
         return false;
     }
     if (!in_window(c, s)) {
-        if (!(s->flags & SEG_RST) && (s->len || (s->flags & (SEG_SYN | SEG_FIN))))
-            drop_and_ack(c, TGW_R_tcp_out_of_window);
-        else if (!(s->flags & SEG_RST))
+        if (s->flags & SEG_RST)
+            tgw_count_reason(c->stack->counters, TGW_R_tcp_rst_invalid);
+        else if (empty)
             answer_limited(c, TGW_R_tcp_out_of_window);
         else
-            tgw_count_reason(c->stack->counters, TGW_R_tcp_rst_invalid);
+            drop_and_ack(c, TGW_R_tcp_out_of_window);
         /* An ACK below the window still counts: the peer may be probing. */
         return !(s->flags & (SEG_RST | SEG_SYN)) && (s->flags & SEG_ACK) &&
                seq_le(s->seq, c->rcv_nxt);

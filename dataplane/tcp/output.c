@@ -80,8 +80,11 @@ static uint32_t put_options(const struct tcb *c, uint8_t *o, uint8_t flags) {
     return n;
 }
 
+/* No more than a window field can say: a peer without scaling (RFC 7323 section 2.2)
+ * would be sent updates for ever. */
 uint32_t tcp_rcv_space(const struct tcb *c) {
-    uint32_t most = c->stack->config.rcv_buffer_bytes;
+    uint32_t most = c->stack->config.rcv_buffer_bytes, told = UINT32_C(65535) << c->rcv_wscale;
+    most = most < told ? most : told;
     return c->rcv.bytes < most ? most - c->rcv.bytes : 0;
 }
 

@@ -8,7 +8,7 @@
 enum { BURST = 32 };
 static const uint64_t START_NS = UINT64_C(5000000000);
 /* More events than this without an end are a storm. */
-static const uint64_t STEPS_MAX = 8000000;
+static const uint64_t STEPS_MAX = 1000000;
 
 void world_fail(struct world *w, const char *format, ...) {
     if (w->failed)
