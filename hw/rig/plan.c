@@ -158,14 +158,12 @@ static char *read_file(const char *path) {
     return text;
 }
 
-bool plan_load(struct plan *p, const char *path, cJSON **file, char *err, size_t err_bytes) {
+bool plan_parse(struct plan *p, const char *text, cJSON **file, char *err, size_t err_bytes) {
     struct error e = {err, err_bytes};
-    char *text = read_file(path);
-    cJSON *root = text ? cJSON_Parse(text) : NULL;
+    cJSON *root = cJSON_Parse(text);
     const cJSON *v;
-    free(text);
     set_defaults(p);
-    bool good = cJSON_IsObject(root) || fail(&e, path, "not readable as a JSON object");
+    bool good = cJSON_IsObject(root) || fail(&e, "plan", "not a JSON object");
     if (good)
         cJSON_ArrayForEach(v, root) good = good && take_key(p, v, &e);
     if (p->scenario == SCENARIO_mixed && !p->rate_per_s)
@@ -175,6 +173,15 @@ bool plan_load(struct plan *p, const char *path, cJSON **file, char *err, size_t
         *file = root;
     else
         cJSON_Delete(root);
+    return good;
+}
+
+bool plan_load(struct plan *p, const char *path, cJSON **file, char *err, size_t err_bytes) {
+    char *text = read_file(path);
+    if (!text)
+        snprintf(err, err_bytes, "%s: cannot be read", path);
+    bool good = text && plan_parse(p, text, file, err, err_bytes);
+    free(text);
     return good;
 }
 
