@@ -125,13 +125,13 @@ static int play(struct machine *m) {
     return t->refused + t->failed + t->lost ? STATUS_LOSSES : STATUS_DONE;
 }
 
-int run_file(const char *file) {
+int run_file(const char *file, char *const overrides[]) {
     struct machine *m = calloc(1, sizeof(*m));
     size_t started = 0;
     int status = STATUS_UNABLE;
     if (!m)
         return status;
-    if (plan_load(&m->rig.plan, file, &m->file, m->err, sizeof(m->err))) {
+    if (plan_load(&m->rig.plan, file, overrides, &m->file, m->err, sizeof(m->err))) {
         signal(SIGINT, on_signal);
         signal(SIGTERM, on_signal);
         while (started < PARTS && parts[started].start(m))

@@ -103,7 +103,7 @@ static void start_rig(struct inside *b, const char *sessions, const char *scenar
              "{\"name\":\"client\",\"driver\":\"sim\",\"addresses\":[\"198.18.0.1/24\"]},"
              "{\"name\":\"node\",\"driver\":\"sim\",\"addresses\":[\"198.18.1.1/24\"]}]}}",
              scenario, sessions, typing, frame_bytes, b->path);
-    check(plan_parse(&b->rig.plan, text, &b->file, b->err, sizeof(b->err)), b->err);
+    check(plan_parse(&b->rig.plan, text, NULL, &b->file, b->err, sizeof(b->err)), b->err);
     b->rig.now_ns = clock_ns(&b->clock);
     check(rig_start(&b->rig, b->theirs, b->mbufs[1], b->err, sizeof(b->err)), b->err);
     check(watch_start(&b->watch, &b->rig.plan, b->rig.now_ns, b->err, sizeof(b->err)), b->err);
