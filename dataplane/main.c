@@ -114,17 +114,10 @@ static void stop_region(struct app *a) {
 }
 
 static void fill_tcp(const struct app *a, struct tcp_config *t, struct tgw_counters *counters) {
-    uint32_t sessions = (uint32_t)(a->config.sessions_max / a->cores) + 1;
-    tcp_config_defaults(t);
-    /* Two legs a session, and as many again that are on their way in or out. */
-    t->connections_max = sessions * 4;
-    t->time_wait_max = sessions * 4;
+    worker_tcp_config(t, (uint32_t)(a->config.sessions_max / a->cores) + 1, counters);
     t->keepalive_ms = (uint32_t)a->config.keepalive_seconds * 1000;
     t->snd_buffer_bytes = (uint32_t)a->config.relay_buffer_bytes;
     t->huge_pages = a->config.huge_pages;
-    t->counters = counters;
-    RAND_bytes(t->secret, sizeof(t->secret));
-    RAND_bytes((unsigned char *)&t->seed, sizeof(t->seed));
 }
 
 static bool start_tls(struct app *a) {

@@ -128,6 +128,16 @@ static bool create_parts(struct worker *w) {
     return w->sessions != NULL;
 }
 
+void worker_tcp_config(struct tcp_config *t, uint32_t sessions_max, struct tgw_counters *counters) {
+    tcp_config_defaults(t);
+    /* Two legs a session, and as many again that are on their way in or out. */
+    t->connections_max = sessions_max * 4;
+    t->time_wait_max = sessions_max * 4;
+    t->counters = counters;
+    RAND_bytes(t->secret, sizeof(t->secret));
+    RAND_bytes((unsigned char *)&t->seed, sizeof(t->seed));
+}
+
 struct worker *worker_create(const struct worker_config *c, char *err, size_t err_bytes) {
     struct worker *w = calloc(1, sizeof(*w));
     if (w) {
@@ -251,7 +261,7 @@ static uint32_t timers(struct worker *w) {
 
 /* The loop of a core. Returns how much there was to do. A turn with nothing to do is
  * idle as a whole: nothing is charged, and the next one charges it so. */
-static uint32_t turn(struct worker *w) {
+uint32_t worker_turn(struct worker *w) {
     if (w->idle_turns)
         charge(w, TGW_STAGE_idle);
     w->now_ns = clock_ns(&w->clock);
@@ -292,5 +302,5 @@ static void rest(struct worker *w, uint32_t work) {
 
 void worker_run(struct worker *w) {
     while (!atomic_load_explicit(&w->config.signals->stop, memory_order_relaxed))
-        rest(w, turn(w));
+        rest(w, worker_turn(w));
 }

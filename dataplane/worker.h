@@ -34,8 +34,14 @@ struct worker_config {
     struct worker_signals *signals;
 };
 
+/* TCP for so many sessions, with fresh secrets; what a site may choose is left at its
+ * default. */
+void worker_tcp_config(struct tcp_config *t, uint32_t sessions_max, struct tgw_counters *counters);
+
 /* NULL with one line in err. */
 struct worker *worker_create(const struct worker_config *c, char *err, size_t err_bytes);
+/* One turn of the loop; returns how much there was to do. For benches; a core runs. */
+uint32_t worker_turn(struct worker *w);
 /* Runs until signals->stop. */
 void worker_run(struct worker *w);
 void worker_destroy(struct worker *w);

@@ -158,23 +158,54 @@ static char *read_file(const char *path) {
     return text;
 }
 
-bool plan_load(struct plan *p, const char *path, cJSON **file, char *err, size_t err_bytes) {
-    struct error e = {err, err_bytes};
-    char *text = read_file(path);
-    cJSON *root = text ? cJSON_Parse(text) : NULL;
+static bool take_all(struct plan *p, const cJSON *root, struct error *e) {
     const cJSON *v;
-    free(text);
     set_defaults(p);
-    bool good = cJSON_IsObject(root) || fail(&e, path, "not readable as a JSON object");
-    if (good)
-        cJSON_ArrayForEach(v, root) good = good && take_key(p, v, &e);
+    cJSON_ArrayForEach(v, root) {
+        if (!take_key(p, v, e))
+            return false;
+    }
     if (p->scenario == SCENARIO_mixed && !p->rate_per_s)
         p->rate_per_s = p->sessions * MIXED_KEYS_A_S;
-    good = good && check(p, &e);
+    return check(p, e);
+}
+
+/* "sessions=1000": a JSON value, or a text without its quotes. */
+static bool override(cJSON *root, const char *text, struct error *e) {
+    char key[64];
+    const char *equals = strchr(text, '=');
+    if (!equals || (size_t)(equals - text) >= sizeof(key))
+        return fail(e, text, "expected KEY=VALUE");
+    snprintf(key, sizeof(key), "%.*s", (int)(equals - text), text);
+    cJSON *value = cJSON_Parse(equals + 1);
+    if (!value)
+        value = cJSON_CreateString(equals + 1);
+    cJSON_DeleteItemFromObjectCaseSensitive(root, key);
+    return cJSON_AddItemToObject(root, key, value) || fail(e, key, "no memory");
+}
+
+bool plan_parse(struct plan *p, const char *text, char *const overrides[], cJSON **file, char *err,
+                size_t err_bytes) {
+    struct error e = {err, err_bytes};
+    cJSON *root = cJSON_Parse(text);
+    bool good = cJSON_IsObject(root) || fail(&e, "plan", "not a JSON object");
+    for (; good && overrides && *overrides; overrides++)
+        good = override(root, *overrides, &e);
+    good = good && take_all(p, root, &e);
     if (good)
         *file = root;
     else
         cJSON_Delete(root);
+    return good;
+}
+
+bool plan_load(struct plan *p, const char *path, char *const overrides[], cJSON **file, char *err,
+               size_t err_bytes) {
+    char *text = read_file(path);
+    if (!text)
+        snprintf(err, err_bytes, "%s: cannot be read", path);
+    bool good = text && plan_parse(p, text, overrides, file, err, err_bytes);
+    free(text);
     return good;
 }
 

@@ -38,8 +38,13 @@ struct plan {
 
 extern const char *const scenario_names[];
 
-/* False with one line in err. *file is the parsed file, to go into the report. */
-bool plan_load(struct plan *p, const char *path, cJSON **file, char *err, size_t err_bytes);
+/* False with one line in err. *file is the parsed file, to go into the report. `overrides`,
+ * NULL or ending in NULL: "sessions=1000". */
+bool plan_load(struct plan *p, const char *path, char *const overrides[], cJSON **file, char *err,
+               size_t err_bytes);
+/* The same from text. */
+bool plan_parse(struct plan *p, const char *text, char *const overrides[], cJSON **file, char *err,
+                size_t err_bytes);
 /* "198.18.0.2:80" */
 bool plan_endpoint(const char *text, struct ip_addr *addr, uint16_t *port);
 

@@ -30,18 +30,29 @@ struct agents;
 
 struct rig {
     struct plan plan;
+    struct net_config net_config;
+    struct net *net;
     struct tcp_stack *tcp;
     struct tgw_counters *counters;
-    uint64_t now_ns;
+    uint64_t now_ns, tick_ns;
     struct tally tally;
     struct hist latency, setup; /* of the measured window */
     bool measuring;
-    char refusal[256]; /* the first one's last line: what is wrong */
+    char refusal[256];     /* the first one's last line: what is wrong */
     uint8_t *output_frame; /* what agents write: header and output_bytes of text */
     size_t output_frame_bytes;
     struct browsers *browsers;
     struct agents *agents;
 };
+
+/* cast.c. The plan is filled in, EAL and ports are up. False with one line in err; stop it
+ * even so. */
+bool rig_start(struct rig *rig, struct port *port[], struct rte_mempool *mbufs, char *err,
+               size_t err_bytes);
+void rig_stop(struct rig *rig);
+/* A turn: what came in, then what is to go out. */
+void rig_begin(struct rig *rig, uint64_t now_ns);
+void rig_end(struct rig *rig);
 
 /* browsers.c. A session is named by its index; it is opened once, or in turn (churn). */
 struct browsers *browsers_create(struct rig *rig, char *err, size_t err_bytes);

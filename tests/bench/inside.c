@@ -1,0 +1,206 @@
+/* The gateway's core and the rig in one thread over in-memory ports: only the gateway's
+ * turns are timed, so that a busy machine disturbs little, and callgrind counts the same
+ * instructions every time (it collects inside measured_turns alone). Prints cycles a
+ * frame as the minimum, the tenth and the half of many short stretches.
+ *
+ *   bench-inside SESSIONS SCENARIO FRAME_BYTES STRETCHES [TYPING] */
+#include "clock.h"
+#include "hw/rig/pace.h"
+#include "hw/rig/watch.h"
+#include "ports.h"
+#include "shm_region.h"
+#include "wire.h"
+#include "worker.h"
+#include <rte_eal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum { MBUFS = 16383, RIG_TURNS = 4, ERROR_BYTES = 300 };
+
+struct inside {
+    struct rig rig;
+    struct watch watch;
+    struct pace pace;
+    struct clock clock;
+    struct shm_region region;
+    struct worker_signals signals;
+    struct worker *worker;
+    struct rte_mempool *mbufs[2];     /* gateway's, rig's */
+    struct port *ours[2], *theirs[2]; /* gateway's ends, rig's ends */
+    cJSON *file;
+    char path[64], err[ERROR_BYTES];
+};
+
+static void check(bool good, const char *what) {
+    if (good)
+        return;
+    fprintf(stderr, "bench-inside: %s\n", what);
+    exit(2);
+}
+
+static void start_eal(struct inside *b) {
+    char prefix[64];
+    snprintf(prefix, sizeof(prefix), "--file-prefix=inside%d", (int)getpid());
+    char *args[] = {"inside",
+                    "--no-huge",
+                    "-m",
+                    "512",
+                    "--no-pci",
+                    "--no-shconf",
+                    "--no-telemetry",
+                    "--iova-mode=va",
+                    "--log-level=error",
+                    prefix,
+                    NULL};
+    check(rte_eal_init(10, args) >= 0, "DPDK does not start");
+    for (int i = 0; i < 2; i++) {
+        b->mbufs[i] = rte_pktmbuf_pool_create(i ? "rig" : "gateway", MBUFS, 256, 0,
+                                              RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
+        check(b->mbufs[i] != NULL, "no packet buffers");
+    }
+    for (int i = 0; i < 2; i++) {
+        struct port *pair[2];
+        check(wire_pair(pair, b->mbufs), "no ports");
+        b->ours[i] = pair[0];
+        b->theirs[i] = pair[1];
+    }
+    clock_init(&b->clock);
+}
+
+static void start_gateway(struct inside *b, uint32_t sessions) {
+    static const char *const addr[2] = {"198.18.0.2/24", "198.18.1.2/24"};
+    snprintf(b->path, sizeof(b->path), "/dev/shm/tgw-inside.%d", (int)getpid());
+    check(shm_region_create(&b->region, b->path, 1, b->err, sizeof(b->err)), b->err);
+    struct tgw_counters *counters = shm_region_counters(&b->region, 0);
+    struct worker_config c = {.public_port = 80,
+                              .spin = true,
+                              .counters = counters,
+                              .cmd_ring = shm_region_cmd_ring(&b->region, 0),
+                              .event_ring = shm_region_event_ring(&b->region, 0),
+                              .signals = &b->signals};
+    c.net = (struct net_config){.iface_count = 2, .pool = b->mbufs[0], .counters = counters};
+    for (int i = 0; i < 2; i++) {
+        c.net.iface[i] = (struct net_iface_config){.port = b->ours[i], .addr_count = 1};
+        ip_prefix_parse(addr[i], true, &c.net.iface[i].addr[0]);
+    }
+    c.net.iface[0].has_gateway4 = ip_addr_parse("198.18.0.1", &c.net.iface[0].gateway4);
+    worker_tcp_config(&c.tcp, sessions, counters);
+    c.session = (struct session_config){
+        .sessions_max = sessions, .relay_buffer_bytes = 262144, .counters = counters};
+    b->worker = worker_create(&c, b->err, sizeof(b->err));
+    check(b->worker != NULL, b->err);
+    b->region.shm->tsc_hz = rte_get_timer_hz();
+}
+
+static void start_rig(struct inside *b, const char *sessions, const char *scenario,
+                      const char *frame_bytes, const char *typing) {
+    char text[1024];
+    snprintf(text, sizeof(text),
+             "{\"scenario\":\"%s\",\"sessions\":%s,\"typing_sessions\":%s,\"frame_bytes\":%s,"
+             "\"verdicts\":true,\"region\":\"%s\",\"opening_max\":512,\"ramp_per_s\":1000000,"
+             "\"settle_ms\":100,\"duration_ms\":3600000,\"machine\":{\"ports\":["
+             "{\"name\":\"client\",\"driver\":\"sim\",\"addresses\":[\"198.18.0.1/24\"]},"
+             "{\"name\":\"node\",\"driver\":\"sim\",\"addresses\":[\"198.18.1.1/24\"]}]}}",
+             scenario, sessions, typing, frame_bytes, b->path);
+    check(plan_parse(&b->rig.plan, text, NULL, &b->file, b->err, sizeof(b->err)), b->err);
+    b->rig.now_ns = clock_ns(&b->clock);
+    check(rig_start(&b->rig, b->theirs, b->mbufs[1], b->err, sizeof(b->err)), b->err);
+    check(watch_start(&b->watch, &b->rig.plan, b->rig.now_ns, b->err, sizeof(b->err)), b->err);
+    atomic_store(&b->signals.control_epoch, atomic_load(&b->region.shm->control_epoch));
+    pace_init(&b->pace, &b->rig);
+}
+
+static void rig_turns(struct inside *b) {
+    for (int i = 0; i < RIG_TURNS; i++) {
+        rig_begin(&b->rig, clock_ns(&b->clock));
+        watch_turn(&b->watch, b->rig.now_ns);
+        pace_turn(&b->pace);
+        rig_end(&b->rig);
+    }
+}
+
+/* Until all that came in is out. What callgrind collects. */
+__attribute__((noinline)) uint64_t measured_turns(struct worker *w);
+uint64_t measured_turns(struct worker *w) {
+    uint64_t from = rte_rdtsc();
+    while (worker_turn(w))
+        ;
+    return rte_rdtsc() - from;
+}
+
+static int by_value(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* Cycles a frame (flood: a KiB of output) over a stretch too short to be interrupted. */
+static double stretch(struct inside *b, uint64_t *units) {
+    struct sample from, to;
+    uint64_t bytes = b->rig.tally.bytes_received;
+    watch_sample(&b->watch, &from);
+    rig_turns(b);
+    uint64_t cycles = measured_turns(b->worker);
+    watch_sample(&b->watch, &to);
+    *units = b->rig.plan.scenario == SCENARIO_flood ? (b->rig.tally.bytes_received - bytes) / 1024
+                                                    : watch_frames(&from, &to);
+    return *units ? (double)cycles / (double)*units : 0;
+}
+
+static uint64_t rss_kb(void) {
+    char line[128];
+    uint64_t kb = 0;
+    FILE *f = fopen("/proc/self/status", "re");
+    while (f && fgets(line, sizeof(line), f))
+        sscanf(line, "VmRSS: %lu", &kb);
+    if (f)
+        fclose(f);
+    return kb;
+}
+
+static void measure(struct inside *b, uint32_t stretches) {
+    double *v = calloc(stretches, sizeof(*v));
+    uint64_t units = 0, all = 0;
+    struct sample from, to;
+    check(v != NULL, "no memory");
+    watch_sample(&b->watch, &from);
+    for (uint32_t i = 0; i < stretches; i++, all += units)
+        v[i] = stretch(b, &units);
+    watch_sample(&b->watch, &to);
+    qsort(v, stretches, sizeof(*v), by_value);
+    printf(
+        "%-6s sessions %7lu  %s %lu  cycles min %.0f p10 %.0f median %.0f  segments out %.2f  "
+        "rss %lu MiB\n",
+        scenario_names[b->rig.plan.scenario], b->rig.tally.opened,
+        b->rig.plan.scenario == SCENARIO_flood ? "KiB" : "frames", all, v[0], v[stretches / 10],
+        v[stretches / 2],
+        all ? (double)(to.counter[TGW_C_tcp_segments_out] - from.counter[TGW_C_tcp_segments_out]) /
+                  (double)all
+            : 0,
+        rss_kb() / 1024);
+    free(v);
+}
+
+int main(int argc, char **argv) {
+    static struct inside b;
+    if (argc != 5 && argc != 6) {
+        fprintf(stderr, "usage: bench-inside SESSIONS SCENARIO FRAME_BYTES STRETCHES [TYPING]\n");
+        return 2;
+    }
+    start_eal(&b);
+    start_gateway(&b, (uint32_t)strtoul(argv[1], NULL, 10));
+    start_rig(&b, argv[1], argv[2], argv[3], argc == 6 ? argv[5] : "0");
+    while (b.pace.phase < PHASE_MEASURE) {
+        rig_turns(&b);
+        worker_turn(b.worker);
+    }
+    fprintf(stderr, "opened %lu refused %lu failed %lu %s\n", b.rig.tally.opened,
+            b.rig.tally.refused, b.rig.tally.failed, b.rig.refusal);
+    measure(&b, (uint32_t)strtoul(argv[4], NULL, 10));
+    watch_stop(&b.watch);
+    worker_destroy(b.worker);
+    rig_stop(&b.rig);
+    shm_region_destroy(&b.region);
+    cJSON_Delete(b.file);
+    return 0;
+}

@@ -1,0 +1,92 @@
+#!/bin/sh
+# The benchmarks: tgw-rig against tgw-dataplane over memif, a core each, and the gateway's
+# core alone in one thread with the rig (cycles that a busy machine cannot blur).
+#   sh tests/bench/run.sh [--quick] [--million] [--out DIR]
+# Every report (JSON) and its plots lie in DIR, /tmp/tgw-bench if none is named.
+set -eu
+cd "$(dirname "$0")/../.."
+
+out=/tmp/tgw-bench
+seconds=5
+million=no
+while [ $# -gt 0 ]; do
+    case "$1" in
+    --quick) seconds=2 ;;
+    --million) million=yes ;;
+    --out)
+        [ $# -ge 2 ] || { sed -n '4p' "$0" >&2; exit 2; }
+        shift
+        out=$1
+        ;;
+    *) sed -n '4p' "$0" >&2; exit 2 ;;
+    esac
+    shift
+done
+
+run=/run/tgw/bench
+runs=hw/rig/runs
+mkdir -p $run "$out"
+[ -s $run/agent.secret ] ||
+    (umask 077 && head -c 32 /dev/urandom | od -An -tx1 | tr -d ' \n' >$run/agent.secret)
+gateway=
+control=
+stop() {
+    for p in $control $gateway; do
+        kill -INT "$p" 2>/dev/null && wait "$p" 2>/dev/null || true
+    done
+    gateway=
+    control=
+}
+trap stop EXIT
+trap 'exit 1' INT TERM
+
+start_gateway() {
+    rm -f $run/*.sock /dev/shm/tgw-bench
+    build/tgw-dataplane --config $runs/gateway.json >$run/dataplane.log 2>&1 &
+    gateway=$!
+    tries=0
+    until grep -q dataplane_started $run/dataplane.log; do
+        tries=$((tries + 1))
+        [ $tries -lt 100 ] || { cat $run/dataplane.log >&2; exit 1; }
+        sleep 0.1
+    done
+}
+
+play() { # NAME RUN [KEY=VALUE ...]
+    name=$1
+    file=$runs/$2.json
+    shift 2
+    start_gateway
+    build/tgw-rig run "$file" name="$name" report="$out/$name.json" duration_ms=${seconds}000 "$@" \
+        2>"$out/$name.log" || echo "  (sessions were refused or lost: $out/$name.log)"
+    build/tgw-rig plot "$out/$name.json" "$out" && mv "$out/latency.svg" "$out/$name-latency.svg" &&
+        mv "$out/series.svg" "$out/$name-series.svg"
+    stop
+}
+
+value() { # NAME GROUP KEY
+    python3 -c 'import json,sys; r=json.load(open(sys.argv[1])); print(int(r[sys.argv[2]].get(sys.argv[3],0)))' \
+        "$out/$1.json" "$2" "$3"
+}
+
+echo "== one thread, in-memory wires: cycles (flood: a KiB of output)"
+rounds=4000
+[ $seconds -gt 2 ] || rounds=1000
+for args in "1000 echo 64 $rounds" "100000 echo 64 $rounds" "100000 idle 64 $rounds 1000" \
+    "16 flood 64 $rounds"; do
+    # shellcheck disable=SC2086
+    build/tests/bench/bench-inside $args 2>/dev/null
+done
+
+echo "== over memif, the gateway on CPU 1, the rig on CPU 0"
+play echo echo
+rate=$(($(value echo rates answered_per_s) * 7 / 10))
+play load70 load rate_per_s=$rate
+play flood flood
+play paste paste
+play churn churn
+play mixed mixed
+play idle idle
+[ $million = no ] || play million idle sessions=1000000 typing_sessions=10000 rate_per_s=100000
+
+/usr/bin/python3 tests/bench/table.py "$out"
