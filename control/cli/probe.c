@@ -27,7 +27,7 @@ static bool note(struct probe *p, const char *name, bool passed, const char *det
                  const char *fix) {
     struct check *k = &p->check[p->checks++];
     *k = (struct check){.name = name, .fix = fix, .passed = passed};
-    snprintf(k->detail, sizeof(k->detail), "%s", detail);
+    snprintf(k->detail, sizeof(k->detail), "%.159s", detail);
     text_sanitize(k->detail);
     return passed;
 }
