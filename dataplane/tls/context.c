@@ -1,7 +1,6 @@
 #include "context_priv.h"
 #include <openssl/rand.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -54,10 +53,10 @@ bool tls_context_changed(const struct tls_context *x) {
 
 struct tls_context *tls_context_create(const struct tls_context_config *c, uint64_t unix_s,
                                        char *err, size_t err_bytes) {
-    struct tls_context *x = calloc(1, sizeof(*x));
+    struct tls_context *x = OPENSSL_zalloc(sizeof(*x));
     if (!x || RAND_bytes(x->own_secret, sizeof(x->own_secret)) != 1) {
         snprintf(err, err_bytes, "no memory for TLS");
-        free(x);
+        OPENSSL_free(x);
         return NULL;
     }
     x->config = *c;
@@ -75,8 +74,7 @@ void tls_context_destroy(struct tls_context *x) {
     if (x->set)
         tls_set_release(x->set);
     pthread_mutex_destroy(&x->lock);
-    OPENSSL_cleanse(x->own_secret, sizeof(x->own_secret));
-    free(x);
+    OPENSSL_clear_free(x, sizeof(*x));
 }
 
 bool tls_context_load(struct tls_context *x, char *err, size_t err_bytes) {

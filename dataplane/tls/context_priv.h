@@ -9,7 +9,8 @@ enum { TLS_TICKET_SECRET_BYTES = 64 };
 
 struct tls_ocsp {
     unsigned char *der;
-    int len; /* 0: none */
+    int len;                /* 0: none */
+    uint64_t next_update_s; /* not to be shown from then on; 0: for ever */
 };
 
 struct tls_set {
@@ -32,6 +33,22 @@ struct tls_context {
     uint64_t stamp; /* of the files at the last load */
     unsigned char own_secret[TLS_TICKET_SECRET_BYTES];
 };
+
+/* files.c */
+struct tls_fail {
+    char *text;
+    size_t bytes;
+};
+/* Always false. */
+__attribute__((format(printf, 2, 3))) bool tls_files_fail(const struct tls_fail *f,
+                                                          const char *format, ...);
+/* Bytes read; 0 when there is no such file. */
+size_t tls_files_read(const char *path, unsigned char *out, size_t size);
+/* Chain and key, which must belong together. */
+bool tls_files_use(SSL_CTX *ctx, const struct tls_certificate *c, const struct tls_fail *f);
+/* path "": none. A response about another certificate is refused. */
+bool tls_files_ocsp(struct tls_ocsp *o, const char *path, const X509 *cert,
+                    const struct tls_fail *f);
 
 /* certs.c */
 struct tls_set *tls_set_load(struct tls_context *x, char *err, size_t err_bytes);

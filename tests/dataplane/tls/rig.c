@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 static char dir[64];
 
@@ -86,7 +87,8 @@ void rig_defaults(struct rig *r) {
     if (!made)
         rig_certificate("ec", "EC", "gateway.test", 30);
     made = true;
-    *r = (struct rig){.now_ns = 1000000, .random = 88172645463325252u};
+    *r = (struct rig){
+        .now_ns = 1000000, .unix_s = (uint64_t)time(NULL), .random = 88172645463325252u};
     r->files.certificates = 1;
     r->files.tls12_max = 4;
     r->files.ticket_period_s = 3600;
@@ -167,7 +169,7 @@ static struct stream on_dial(void *ctx, const struct tgw_endpoint *remote,
 void rig_start(struct rig *r) {
     char err[256] = "";
     const struct tls_env env = {on_accepted, &owner, on_dial, r};
-    r->context = tls_context_create(&r->files, 1700000000, err, sizeof(err));
+    r->context = tls_context_create(&r->files, r->unix_s, err, sizeof(err));
     if (!r->context) {
         printf("# %s\n", err);
         exit(1);

@@ -18,7 +18,7 @@ struct rig {
     struct tls_workers *workers;
     struct tls_core *core;
     struct tgw_counters counters;
-    uint64_t now_ns, random;
+    uint64_t now_ns, unix_s, random;
     struct peer *peer[RIG_PEERS]; /* by remote port */
     struct peer *dialled;
     bool refuse; /* accepted() says no */
