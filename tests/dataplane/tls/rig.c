@@ -82,6 +82,15 @@ static void use_certificate(struct tls_certificate *c, const char *name) {
     assert(tls_certificate_parse(text, c));
 }
 
+void rig_use(struct rig *r, uint32_t i, const char *name, bool ocsp) {
+    struct tls_certificate *c = &r->files.certificate[i];
+    use_certificate(c, name);
+    if (ocsp)
+        snprintf(c->ocsp, sizeof(c->ocsp), "%s/%s.ocsp", rig_dir(), name);
+    if (r->files.certificates <= i)
+        r->files.certificates = i + 1;
+}
+
 void rig_defaults(struct rig *r) {
     static bool made;
     if (!made)
@@ -179,6 +188,17 @@ void rig_start(struct rig *r) {
     assert(r->workers && r->core);
 }
 
+static void stop(struct rig *r) {
+    tls_destroy(r->core);
+    tls_workers_destroy(r->workers);
+    tls_context_destroy(r->context);
+}
+
+void rig_restart(struct rig *r) {
+    stop(r);
+    rig_start(r);
+}
+
 void rig_stop(struct rig *r) {
     for (uint32_t i = 0; i < RIG_PEERS; i++)
         if (r->peer[i])
@@ -188,9 +208,7 @@ void rig_stop(struct rig *r) {
     CU_ASSERT_EQUAL(r->core->conns.used, 0);
     CU_ASSERT_EQUAL(r->core->handshakes.used, 0);
     CU_ASSERT_EQUAL(r->core->extras.used, 0);
-    tls_destroy(r->core);
-    tls_workers_destroy(r->workers);
-    tls_context_destroy(r->context);
+    stop(r);
 }
 
 uint64_t rig_random(struct rig *r) {
@@ -245,6 +263,24 @@ struct peer *peer_connect(struct rig *r, SSL_CTX *client) {
     p->conn = tls_accept(r->core, fake_stream(&p->lower), &local, &remote);
     if (p->conn)
         return p;
+    peer_free(p);
+    return NULL;
+}
+
+struct peer *peer_dial(struct rig *r, SSL_CTX *server, uint8_t host) {
+    struct peer *p = peer_make(r, SSL_new(server));
+    const struct tgw_endpoint agent = {
+        .addr = {[10] = 0xff, [11] = 0xff, [12] = 198, [13] = 18, [14] = 1, [15] = host},
+        .port = 7681};
+    SSL_set_accept_state(p->ssl);
+    r->dialled = p;
+    p->up = tls_connect(r->core, &agent, &owner, p);
+    r->dialled = NULL;
+    if (p->up.impl) {
+        tls_lower_handler.connected(p->conn);
+        return p;
+    }
+    p->conn = NULL;
     peer_free(p);
     return NULL;
 }
