@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 static char dir[64];
 
@@ -183,7 +184,7 @@ void rig_start(struct rig *r) {
         printf("# %s\n", err);
         exit(1);
     }
-    r->workers = tls_workers_create(r->context, 1, 1, r->config.handshakes_max, false);
+    r->workers = tls_workers_create(r->context, 1, 1, r->config.handshakes_max, r->threads);
     r->core = tls_create(&r->config, &env, r->workers, r->now_ns);
     assert(r->workers && r->core);
 }
@@ -226,14 +227,25 @@ uint64_t rig_reason(const struct rig *r, enum tgw_reason reason) {
     return r->counters.reason[reason];
 }
 
+/* Let handshakes go on; returns how many did, as far as is known. */
+static uint32_t work(struct rig *r) {
+    struct tls_usage usage;
+    if (!r->threads)
+        return tls_workers_turn(r->workers, 0);
+    tls_usage(r->core, &usage);
+    if (usage.queued)
+        usleep(200);
+    return usage.queued;
+}
+
 void rig_wait(struct rig *r, uint64_t ms) {
     r->now_ns += ms * 1000000;
     tls_begin(r->core, r->now_ns);
-    tls_workers_turn(r->workers, 0);
+    work(r);
     tls_poll(r->core);
     tls_advance(r->core, r->now_ns);
     tls_flush(r->core);
-    tls_workers_turn(r->workers, 0);
+    work(r);
     tls_poll(r->core);
 }
 
@@ -347,7 +359,7 @@ bool peer_turn(struct peer *p) {
     if (!SSL_is_init_finished(p->ssl))
         SSL_do_handshake(p->ssl);
     bool moved = to_us(p);
-    uint32_t jobs = tls_workers_turn(r->workers, 0);
+    uint32_t jobs = work(r);
     tls_poll(r->core);
     tls_flush(r->core);
     moved |= to_peer(p);

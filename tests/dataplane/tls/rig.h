@@ -21,7 +21,8 @@ struct rig {
     uint64_t now_ns, unix_s, random;
     struct peer *peer[RIG_PEERS]; /* by remote port */
     struct peer *dialled;
-    bool refuse; /* accepted() says no */
+    bool refuse;  /* accepted() says no */
+    bool threads; /* handshakes on a real thread */
 };
 
 /* A connection: OpenSSL, the wire, us, and the owner above us. */
