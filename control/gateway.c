@@ -151,6 +151,8 @@ void gateway_reconfigure(struct gateway *g, const struct config *fresh,
                   change[i].live ? "applied" : "needs a restart");
     take_live_keys(&g->config, fresh);
     log_set_level(g->config.log_level);
+    if (g->bridge.shm) /* certificates are the dataplane's to load */
+        atomic_fetch_add(&g->bridge.shm->control_applied, 1);
     gateway_send_policy(g);
 }
 

@@ -368,6 +368,8 @@ int main(int argc, char **argv, char **envp) {
         fprintf(stderr, "tgw-dataplane: %s\n", app.err);
         return EXIT_USAGE;
     }
+    app.tls.config_path = argv[2];
+    app.tls.envp = envp;
     /* Before EAL makes threads, so that they inherit the mask. */
     sigemptyset(&signals);
     sigaddset(&signals, SIGTERM);

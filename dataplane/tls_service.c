@@ -105,18 +105,41 @@ void tls_service_fill(const struct config *c, uint32_t cores, uint32_t core,
     out->counters = counters;
 }
 
-void tls_service_watch(struct tls_service *s, struct tgw_shm *shm) {
-    char err[CONFIG_ERROR_BYTES];
-    if (!s->context)
-        return;
-    tls_context_tick(s->context, unix_s());
-    if (!tls_context_changed(s->context))
-        return;
-    if (tls_context_load(s->context, err, sizeof(err))) {
+static void tell(struct tgw_shm *shm, const struct tls_service *s, bool loaded, const char *err) {
+    if (loaded) {
         publish(s, shm);
-        log_line(LOG_INFO, "certificates_loaded", "certificate files changed: new ones in use");
+        log_line(LOG_INFO, "certificates_loaded", "new certificates are in use");
         return;
     }
     atomic_fetch_add(&shm->tls_load_failures, 1);
     log_line(LOG_WARN, "certificates_refused", "the old ones stay in use: %s", err);
+}
+
+/* The control process has checked the file; it may have been edited since. */
+static bool reconfigure(struct tls_service *s, char *err, size_t err_bytes) {
+    struct config *c = malloc(sizeof(*c));
+    struct tls_context_config *out = NULL;
+    bool good = false;
+    snprintf(err, err_bytes, "no memory");
+    if (c && config_load(c, s->config_path, s->envp, err, err_bytes))
+        out = context_config(c);
+    if (out)
+        good = tls_context_configure(s->context, out, err, err_bytes);
+    free(out);
+    free(c);
+    return good;
+}
+
+void tls_service_watch(struct tls_service *s, struct tgw_shm *shm) {
+    char err[CONFIG_ERROR_BYTES];
+    const uint32_t applied = atomic_load(&shm->control_applied);
+    bool asked = applied != s->applied;
+    s->applied = applied;
+    if (!s->context)
+        return;
+    tls_context_tick(s->context, unix_s());
+    if (asked)
+        tell(shm, s, reconfigure(s, err, sizeof(err)), err);
+    else if (tls_context_changed(s->context))
+        tell(shm, s, tls_context_load(s->context, err, sizeof(err)), err);
 }

@@ -93,7 +93,7 @@ static void ticket_rules(SSL_CTX *ctx, uint32_t period_s) {
 }
 
 static bool server_rules(SSL_CTX *ctx, struct tls_set *s) {
-    const struct tls_context_config *c = &s->context->config;
+    const struct tls_context_config *c = &s->config;
     if (!common_rules(ctx, s, c->tls12_max ? TLS1_2_VERSION : TLS1_3_VERSION))
         return false;
     ticket_rules(ctx, c->ticket_period_s);
@@ -126,7 +126,7 @@ static bool check_dates(struct tls_set *s, const X509 *cert, const char *path,
 }
 
 static bool load_server(struct tls_set *s, uint32_t i, const struct tls_fail *f) {
-    const struct tls_certificate *c = &s->context->config.certificate[i];
+    const struct tls_certificate *c = &s->config.certificate[i];
     SSL_CTX *ctx = s->server[i] = SSL_CTX_new(TLS_server_method());
     s->count = i + 1;
     if (!ctx || !server_rules(ctx, s))
@@ -170,7 +170,7 @@ static void share(struct tls_set *s) {
 }
 
 static bool load_client(struct tls_set *s, const struct tls_fail *f) {
-    const struct tls_context_config *c = &s->context->config;
+    const struct tls_context_config *c = &s->config;
     if (!c->agent_ca[0])
         return true;
     SSL_CTX *ctx = s->client = SSL_CTX_new(TLS_client_method());
@@ -184,7 +184,7 @@ static bool load_client(struct tls_set *s, const struct tls_fail *f) {
 }
 
 static bool load_secret(struct tls_set *s, const struct tls_fail *f) {
-    const char *path = s->context->config.ticket_file;
+    const char *path = s->config.ticket_file;
     if (!path[0]) {
         memcpy(s->ticket_secret, s->context->own_secret, sizeof(s->ticket_secret));
         return true;
@@ -195,7 +195,8 @@ static bool load_secret(struct tls_set *s, const struct tls_fail *f) {
                           TICKET_FILE_BYTES_MIN);
 }
 
-struct tls_set *tls_set_load(struct tls_context *x, char *err, size_t err_bytes) {
+struct tls_set *tls_set_load(struct tls_context *x, const struct tls_context_config *c, char *err,
+                             size_t err_bytes) {
     const struct tls_fail f = {err, err_bytes};
     struct tls_set *s = OPENSSL_zalloc(sizeof(*s));
     if (!s) {
@@ -204,8 +205,9 @@ struct tls_set *tls_set_load(struct tls_context *x, char *err, size_t err_bytes)
     }
     atomic_init(&s->refs, 1);
     s->context = x;
+    s->config = *c;
     bool good = load_secret(s, &f) && load_client(s, &f);
-    for (uint32_t i = 0; good && i < x->config.certificates; i++)
+    for (uint32_t i = 0; good && i < c->certificates; i++)
         good = load_server(s, i, &f);
     if (good) {
         share(s);

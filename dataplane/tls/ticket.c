@@ -60,7 +60,7 @@ int tls_ticket_key(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHER_
     const struct tls_set *s = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
     const struct tls_context *x = s->context;
     uint64_t period =
-        atomic_load_explicit(&x->unix_s, memory_order_relaxed) / x->config.ticket_period_s;
+        atomic_load_explicit(&x->unix_s, memory_order_relaxed) / s->config.ticket_period_s;
     struct ticket_keys k;
     int result;
     if (!seal) {

@@ -155,12 +155,13 @@ static void the_hand_over_at_every_split(void) {
         CU_ASSERT(SSL_write_early_data(p->ssl, "early output", 12, &n) == 1);
         len = peer_take_wire(p, flight, sizeof(flight));
         CU_ASSERT_FATAL(len < sizeof(flight));
-        if (split)
-            peer_inject(p, flight, split);
+        size_t first = split < len ? split : len; /* signatures differ in length */
+        if (first)
+            peer_inject(p, flight, first);
         if (split % 2)
             rig_wait(&rig, 0);
-        if (split < len)
-            peer_inject(p, flight + split, len - split);
+        if (first < len)
+            peer_inject(p, flight + first, len - first);
         peer_run(p);
         CU_ASSERT(p->connected == 1 && p->got_len == 12);
         check_echo(p);

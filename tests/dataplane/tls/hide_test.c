@@ -27,7 +27,8 @@ static void look_for(const char *name, const uint8_t *secret) {
         n->masked[i] = secret[i] ^ MASK;
 }
 
-static bool is_here(const struct needle *n, const uint8_t *at) {
+__attribute__((no_sanitize("address"))) static bool is_here(const struct needle *n,
+                                                            const uint8_t *at) {
     for (int i = 0; i < NEEDLE_BYTES; i++)
         if ((at[i] ^ MASK) != n->masked[i])
             return false;
@@ -44,7 +45,8 @@ static size_t present_bytes(int pagemap, uintptr_t from, uintptr_t to) {
 }
 
 /* Searched are writable mappings that a dump would hold. */
-static uint32_t search_mapping(int pagemap, uintptr_t from, uintptr_t to) {
+__attribute__((no_sanitize("address"))) static uint32_t search_mapping(int pagemap, uintptr_t from,
+                                                                       uintptr_t to) {
     uint32_t found = 0;
     for (uintptr_t at = from; at < to; at += PAGE) {
         size_t len = present_bytes(pagemap, at, to);

@@ -450,6 +450,36 @@ static void bad_pairs_are_refused_and_the_old_one_kept(void) {
     end();
 }
 
+static void another_configuration_is_taken_as_a_whole(void) {
+    char err[256] = "";
+    static struct tls_context_config other;
+    rig_defaults(&rig);
+    rig_certificate("live", "EC", "gateway.test", 20);
+    rig_certificate("second", "EC", "second.test", 20);
+    rig_use(&rig, 0, "live", false);
+    begin();
+    struct peer *p = open_named(NULL);
+    other = rig.files;
+    rig_use(&rig, 1, "second", false);
+    other.certificate[1] = rig.files.certificate[1];
+    other.certificates = 2;
+    other.tls12_max = 0;
+    CU_ASSERT(tls_context_configure(rig.context, &other, err, sizeof(err)));
+    check_echo(p);
+    struct peer *q = open_named("second.test");
+    CU_ASSERT(shown(q, "second"));
+    snprintf(other.certificate[0].key, TLS_PATH_BYTES, "%s/second.key", rig_dir());
+    CU_ASSERT(!tls_context_configure(rig.context, &other, err, sizeof(err)));
+    CU_ASSERT(!tls_context_changed(rig.context)); /* what is in use is what is watched */
+    other.certificates = 0;
+    CU_ASSERT(!tls_context_configure(rig.context, &other, err, sizeof(err)));
+    q = open_named("gateway.test");
+    CU_ASSERT(shown(q, "live"));
+    SSL_CTX_set_max_proto_version(ctx, TLS1_2_VERSION);
+    check_refused(peer_connect(&rig, ctx), TGW_R_tls_version_refused, 1);
+    end();
+}
+
 static void an_overload_is_refused_early(void) {
     struct peer *p[8], *late;
     rig_defaults(&rig);
@@ -546,6 +576,7 @@ int main(void) {
         {"certificates are exchanged under running connections",
          certificates_are_exchanged_under_running_connections},
         {"bad pairs are refused and the old one kept", bad_pairs_are_refused_and_the_old_one_kept},
+        {"another configuration is taken as a whole", another_configuration_is_taken_as_a_whole},
         {"an overload is refused early", an_overload_is_refused_early},
         {"a handshake has a deadline", a_handshake_has_a_deadline},
         {"what is not TLS is refused", what_is_not_tls_is_refused},
