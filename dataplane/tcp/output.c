@@ -312,7 +312,8 @@ static void send_syn(struct tcb *c) {
         return;
     if (emit(c, c->iss, 0, flags)) {
         bool again = c->snd_max != c->iss;
-        c->syn_us = again ? 0 : (uint32_t)(c->stack->now_ns / 1000) | 1;
+        uint32_t now_us = (uint32_t)(c->stack->now_ns / 1000);
+        c->syn_us = again ? 0 : now_us ? now_us : 1;
         c->retransmits += again;
         tgw_count(c->stack->counters, TGW_C_tcp_retransmits, again);
         c->snd_nxt = c->snd_max = c->iss + 1;

@@ -129,9 +129,20 @@ static void put_endpoint(struct tgw_endpoint *e, const struct ip_addr *a, uint16
     memcpy(e->addr, a->b, sizeof(e->addr));
 }
 
-/* Since the SYN; its FIN counts as a byte. */
-static uint64_t tcb_bytes(uint16_t wraps, uint32_t at, uint32_t initial) {
-    return ((uint64_t)wraps << 32 | at) - initial - (at != initial || wraps);
+/* Sequence space from a first number on, SYN and FIN included. */
+static uint64_t span(uint16_t wraps, uint32_t at, uint32_t initial) {
+    return ((uint64_t)wraps << 32 | at) - initial;
+}
+
+static uint64_t bytes_in(const struct tcb *c) {
+    uint64_t n = span(c->rcv_wraps, c->rcv_nxt, c->irs);
+    return n ? n - 1 - c->fin_received : 0;
+}
+
+static uint64_t bytes_out(const struct tcb *c) {
+    uint64_t n = span(c->snd_wraps, c->snd_max, c->iss);
+    bool fin = c->fin_acked || (c->fin_queued && c->snd_max == c->snd_una + tcb_queued(c) + 1);
+    return n ? n - 1 - fin : 0;
 }
 
 static void op_inspect(void *s, struct tgw_leg_state *out) {
@@ -151,8 +162,8 @@ static void op_inspect(void *s, struct tgw_leg_state *out) {
                                   .queued_bytes = tcb_queued(c),
                                   .unread_bytes = tcb_unread(c),
                                   .retransmits = c->retransmits,
-                                  .bytes_in = tcb_bytes(c->rcv_wraps, c->rcv_nxt, c->irs),
-                                  .bytes_out = tcb_bytes(c->snd_wraps, c->snd_max, c->iss)};
+                                  .bytes_in = bytes_in(c),
+                                  .bytes_out = bytes_out(c)};
     put_endpoint(&out->local, &c->local, c->lport);
     put_endpoint(&out->peer, &c->remote, c->rport);
     snprintf(out->state, sizeof(out->state), "%s", names[c->state]);
