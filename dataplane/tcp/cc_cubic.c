@@ -3,7 +3,7 @@
 
 enum {
     BETA_PERMIL = 700,
-    FAST_CONVERGENCE_PERMIL = (1000 + BETA_PERMIL) / 2, /* section 4.7 */
+    FAST_CONVERGENCE_PERMIL = (1000 + BETA_PERMIL) / 2,                    /* section 4.7 */
     ALPHA_PERMIL = 3 * (1000 - BETA_PERMIL) * 1000 / (1000 + BETA_PERMIL), /* section 4.3 */
     EPOCH_MAX_MS = 100000, /* t^3 stays within 64 bits; growth is far beyond any window then */
 };

@@ -4,6 +4,7 @@
 
 #include "core/timer.h"
 #include "tcp/flight.h"
+#include "tcp/seq.h"
 #include "tcp/tcp.h"
 #include <assert.h>
 #include <stddef.h>
@@ -29,6 +30,7 @@ enum {
     TCP_PERSIST_MAX_MS = 60000,
     TCP_MSS_DEFAULT = 536, /* RFC 9293 section 3.7.1 */
     TCP_TS_BYTES = 12,
+    TCP_OPTIONS_MAX = 40,
 };
 
 /* Deadlines of one connection; its one timer is set to the earliest. */
@@ -61,6 +63,9 @@ struct tcb {
     bool dead : 1;   /* to be freed at the flush */
     bool ack_now : 1, probe_now : 1, keepalive_now : 1;
     bool want_write : 1, fin_queued : 1, fin_received : 1, fin_acked : 1, passive : 1;
+    bool ecn_on : 1;   /* agreed on */
+    bool ecn_echo : 1; /* CE came: ECE goes until CWR comes */
+    bool ecn_cwr : 1;  /* the next new data carries CWR */
 
     /* Line 3: timers and what is seldom asked for. */
     struct timer timer;                /* at or before the earliest deadline */
@@ -68,7 +73,13 @@ struct tcb {
     uint32_t ssthresh;
     uint32_t iss, irs;
     uint16_t snd_wraps, rcv_wraps; /* of the sequence numbers: counts bytes */
-    uint32_t syn_us;               /* when the SYN was sent; 0: more than once */
+    union {
+        uint32_t syn_us; /* while it opens: when the SYN was sent; 0: more than once */
+        struct {
+            uint16_t mss_max;   /* what the link and the peer allow; mss is what the path does */
+            uint16_t mss_acked; /* the largest segment that got through (RFC 5927 section 7.2) */
+        };
+    };
     uint32_t retransmits;
 
     struct tcb *hash_next;
@@ -104,13 +115,6 @@ struct tcp_stack {
     uint32_t live_len;
 };
 
-static inline bool seq_lt(uint32_t a, uint32_t b) {
-    return (int32_t)(a - b) < 0;
-}
-static inline bool seq_le(uint32_t a, uint32_t b) {
-    return (int32_t)(a - b) <= 0;
-}
-
 /* stack.c */
 struct tcb *tcb_find(struct tcp_stack *t, const struct ip_addr *local, uint16_t lport,
                      const struct ip_addr *remote, uint16_t rport);
@@ -124,7 +128,6 @@ void tcb_end(struct tcb *c, enum stream_end why);
 void tcb_mark(struct tcb *c);
 uint32_t tcp_now_ms(const struct tcp_stack *t);
 uint32_t tcp_rcv_space(const struct tcb *c);
-void ooo_clear(struct tcb *c);
 /* The flight, made if there is none; NULL when memory is short. */
 struct tcp_flight *tcb_flight(struct tcb *c);
 /* True when nothing is queued, unread, in flight or out of order. */
@@ -142,16 +145,40 @@ static inline uint32_t tcb_unread(const struct tcb *c) {
     return c->flight ? c->flight->rcv.bytes : 0;
 }
 
+/* ooo.c */
+void ooo_keep(struct tcb *c, const struct seg *s, struct rte_mbuf *m);
+void ooo_drop_first(struct tcb *c);
+void ooo_clear(struct tcb *c);
+/* [start, end) came a second time: the next ACK says so (RFC 2883). */
+void ooo_duplicate(struct tcb *c, uint32_t start, uint32_t end);
+static inline bool ooo_to_report(const struct tcb *c) {
+    const struct tcp_flight *f = c->sack_on ? c->flight : NULL;
+    return f && (f->ooo.first || f->ooo.dsack_start != f->ooo.dsack_end);
+}
+/* The SACK option, `most` blocks at most; its length, 0: nothing to report. */
+uint32_t ooo_put_sack(struct tcb *c, uint8_t *o, uint32_t most);
+
 /* timers.c */
 void tcb_deadline(struct tcb *c, enum tcp_deadline which, uint64_t at_ns);
+/* The flight's own: a tail loss probe or the reordering window, `wait_us` from now; 0 of
+ * TCP_LT_NONE: none. */
+void tcp_loss_deadline(struct tcb *c, enum tcp_loss_timer which, uint32_t wait_us);
 void tcp_timer_fired(void *stack, struct timer *timer);
 void tcp_rtt_sample(struct tcb *c, uint64_t rtt_ns);
 uint32_t tcp_rto_ms(const struct tcb *c); /* RFC 6298 section 2, without backoff */
 uint64_t tcp_rto_ns(const struct tcb *c); /* with it */
 
+/* segment.c: builds and hands down one segment. False when there is no mbuf: the timers
+ * will try again. */
+bool tcp_emit(struct tcb *c, uint32_t seq, uint32_t len, uint8_t flags);
+/* New data, which ECN may mark (RFC 3168 section 6.1). */
+bool tcp_emit_data(struct tcb *c, uint32_t seq, uint32_t len, uint8_t flags);
+void tcp_send_rst(struct tcp_stack *t, const struct seg *s);
+/* Payload that goes with the options of now. */
+uint32_t tcp_payload_max(const struct tcb *c);
+
 /* output.c */
 void tcp_output(struct tcb *c);
-void tcp_send_rst(struct tcp_stack *t, const struct seg *s);
 /* ACK at once, within the limit of RFC 5961 section 7. */
 void tcp_challenge(struct tcb *c);
 
@@ -160,6 +187,49 @@ void tcp_challenge(struct tcb *c);
 bool tcp_ack(struct tcb *c, const struct seg *s);
 /* writable() if it is owed and there is room. */
 void tcp_tell_room(struct tcb *c);
+
+/* recovery.c: which losses there are and what they mean. Decides and marks; output.c
+ * sends. */
+struct tcp_heard { /* by one ACK */
+    const struct seg *s;
+    bool advanced;      /* SND.UNA moved */
+    bool duplicate;     /* RFC 5681 section 2, without SACK information */
+    bool dsack;         /* RFC 2883 */
+    uint32_t delivered; /* bytes, SACKed ones included */
+    uint32_t acked;     /* bytes by which SND.UNA moved */
+    uint32_t flight;    /* bytes unacknowledged before */
+};
+void tcp_recovery_heard(struct tcb *c, const struct tcp_heard *h);
+/* The reordering window has passed. */
+void tcp_recovery_detect(struct tcb *c);
+/* The retransmission timer has fired: RFC 6298 section 5.4 to 5.6. */
+void tcp_recovery_timeout(struct tcb *c);
+/* Everything in flight goes again, congestion or not: the path's MTU shrank, or a closed
+ * window opened. */
+void tcp_resend_all(struct tcb *c);
+/* Bytes thought to be in the network. */
+uint32_t tcp_pipe(const struct tcb *c);
+static inline const struct tcp_cc_ops *tcp_cc(const struct tcb *c) {
+    return c->stack->config.use_cubic ? &tcp_cc_cubic : &tcp_cc_newreno;
+}
+static inline uint32_t tcp_now_us(const struct tcp_stack *t) {
+    return (uint32_t)(t->now_ns / 1000);
+}
+
+/* pmtu.c */
+void tcp_path_init(struct tcb *c);
+/* A segment of new data went: it may be the largest yet. */
+void tcp_path_sent(struct tcb *c, uint32_t end, uint32_t len);
+/* What begins at `from` goes again, perhaps in other sizes. */
+void tcp_path_resent(struct tcb *c, uint32_t from);
+/* SND.UNA has moved. */
+void tcp_path_acked(struct tcb *c);
+/* The retransmission timer has fired. */
+void tcp_path_timeout(struct tcb *c);
+/* Payload of a probe for a larger MTU that is due now; 0: none. */
+uint32_t tcp_path_probe(struct tcb *c, uint32_t left);
+/* Nothing but that probe is lost: no congestion (RFC 4821 section 7.6.2). */
+bool tcp_path_only_probe_lost(const struct tcb *c);
 
 /* recv.c */
 void tcp_receive(struct tcb *c, const struct seg *s, struct rte_mbuf *m);
