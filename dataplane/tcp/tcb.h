@@ -56,6 +56,8 @@ struct tcb {
 
     uint32_t snd_una, snd_nxt, snd_max, snd_wnd, snd_wl1, snd_wl2, iss;
     uint32_t rcv_nxt, rcv_adv; /* rcv_adv: right edge promised so far */
+    uint32_t rcv_acked;        /* what our last segment acknowledged */
+    uint32_t ack_next;         /* index of the next one whose ACK waits, or POOL_NONE */
     uint32_t cwnd, ssthresh, recover, high_rxt;
     uint32_t ts_recent;
     uint16_t mss, lport, rport;
@@ -68,6 +70,8 @@ struct tcb {
     bool marked : 1; /* on the output list */
     bool dead : 1;   /* to be freed at the flush */
     bool ack_now : 1, rtx_now : 1, probe_now : 1, keepalive_now : 1;
+    bool ack_later : 1;  /* an ACK is owed and waits for data to ride on */
+    bool ack_listed : 1; /* on one of the stack's lists of such; freed only when off it */
     bool in_recovery : 1, want_write : 1, fin_queued : 1, fin_received : 1, timing : 1;
     bool passive : 1, fin_acked : 1;
 
@@ -83,6 +87,11 @@ struct tcb {
     struct ip_addr local, remote;
 };
 
+/* Connections whose ACK waits, linked by index. */
+struct tcp_ack_list {
+    uint32_t first, last; /* POOL_NONE: empty */
+};
+
 struct tcp_stack {
     struct tcp_config config;
     struct net *net;
@@ -96,6 +105,9 @@ struct tcp_stack {
     struct tcb **bucket;
     uint32_t bucket_mask;
     struct tcb *out_first, *out_last, *dead;
+    /* All wait equally long: what began to wait in this period, and in the one before. */
+    struct tcp_ack_list ack_young, ack_old;
+    uint64_t ack_period_ns; /* when this period began */
     uint32_t half_open, time_wait, challenge_left;
     uint64_t challenge_ns;
     uint32_t next_port;
@@ -146,6 +158,14 @@ void tcp_challenge(struct tcb *c);
 /* ack.c */
 /* False: the segment must not be processed further. */
 bool tcp_ack(struct tcb *c, const struct seg *s);
+
+/* delack.c */
+/* In-order data came: its ACK goes now, or waits for data to ride on. */
+void tcp_ack_data(struct tcb *c);
+/* The ACKs that have waited long enough. */
+void tcp_ack_advance(struct tcp_stack *t);
+/* UINT64_MAX: none waits. */
+uint64_t tcp_ack_next_ns(const struct tcp_stack *t);
 
 /* recv.c */
 void tcp_receive(struct tcb *c, const struct seg *s, struct rte_mbuf *m);
