@@ -23,7 +23,6 @@ struct worker {
     struct tls_core *tls; /* NULL: none */
     struct session_table *sessions;
     struct tgw_ring_end cmd, event;
-    struct clock clock;
     uint64_t now_ns, net_tick_ns;
     uint64_t control_epoch;
     uint64_t stage_tsc;
@@ -140,13 +139,13 @@ void worker_tcp_config(struct tcp_config *t, uint32_t sessions_max, struct tgw_c
     RAND_bytes((unsigned char *)&t->seed, sizeof(t->seed));
 }
 
-struct worker *worker_create(const struct worker_config *c, char *err, size_t err_bytes) {
+struct worker *worker_create(const struct worker_config *c, uint64_t now_ns, char *err,
+                             size_t err_bytes) {
     struct worker *w = calloc(1, sizeof(*w));
     if (w) {
         w->config = *c;
-        clock_init(&w->clock);
-        w->stage_tsc = w->clock.tsc_base;
-        w->now_ns = w->clock.ns_base;
+        w->stage_tsc = rte_get_timer_cycles();
+        w->now_ns = now_ns;
         tgw_ring_consumer(&w->cmd, c->cmd_ring, TGW_CMD_SLOTS, TGW_CMD_SLOT_BYTES);
         tgw_ring_producer(&w->event, c->event_ring, TGW_EVENT_SLOTS, TGW_EVENT_SLOT_BYTES);
     }
@@ -263,10 +262,10 @@ static uint32_t timers(struct worker *w) {
 
 /* The loop of a core. Returns how much there was to do. A turn with nothing to do is
  * idle as a whole: nothing is charged, and the next one charges it so. */
-uint32_t worker_turn(struct worker *w) {
+uint32_t worker_turn(struct worker *w, uint64_t now_ns) {
     if (w->idle_turns)
         charge(w, TGW_STAGE_idle);
-    w->now_ns = clock_ns(&w->clock);
+    w->now_ns = now_ns;
     tcp_begin(w->tcp, w->now_ns);
     session_begin(w->sessions, w->now_ns);
     if (w->tls)
@@ -303,6 +302,9 @@ static void rest(struct worker *w, uint32_t work) {
 }
 
 void worker_run(struct worker *w) {
+    struct clock clock;
+    clock_init(&clock);
+    w->stage_tsc = clock.tsc_base;
     while (!atomic_load_explicit(&w->config.signals->stop, memory_order_relaxed))
-        rest(w, worker_turn(w));
+        rest(w, worker_turn(w, clock_ns(&clock)));
 }
