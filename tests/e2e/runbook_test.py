@@ -99,7 +99,16 @@ def _():
         assert name in listing, listing
     outside = facts["out From outside"]
     assert re.search(r"pass +a replay is refused", outside), outside
-    assert re.search(r"FAIL +address is public", outside), "198.18.0.2 is a benchmark address"
+    assert "FAIL" not in outside and "clean" in outside, outside
+
+
+@case("the probe names an edge that is not public or does not answer, with a fix")
+def _():
+    for url, check in (("ws://127.0.0.1:9", "address is public"), ("ws://127.0.0.1:9", "TCP connects"),
+                       ("wss://no-such-name.invalid", "name resolves")):
+        done = subprocess.run([f"{ROOT}/build/tgwctl", "probe", url], capture_output=True, text=True)
+        assert done.returncode == 1, done
+        assert re.search(rf"FAIL +{check}.*\n +try: \w+", done.stdout), done.stdout
 
 
 @case("the evidence holds no secret")
