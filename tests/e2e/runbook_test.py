@@ -102,6 +102,25 @@ def _():
     assert "FAIL" not in outside and "clean" in outside, outside
 
 
+@case("the capture is a pcapng of headers that tcpdump reads")
+def _():
+    path, secret = "/tmp/session.pcapng", b"not-for-the-file"
+    done = subprocess.Popen([f"{ROOT}/build/tgwctl", "capture", "--session", facts["SESSION"],
+                             "--seconds", "2", "-w", path], stdout=subprocess.PIPE, text=True)
+    time.sleep(0.7)
+    send = facts["ws"].send("echo " + secret.decode() + "\n")
+    asyncio.run_coroutine_threadsafe(send, user).result(5)
+    out, _ = done.communicate(timeout=15)
+    packets = int(re.match(r"(\d+) packets, 0 missed", out).group(1))
+    text = subprocess.run(["tcpdump", "-nr", path], capture_output=True, text=True, check=True)
+    lines = text.stdout.splitlines()
+    assert len(lines) == packets >= 6, text.stdout
+    assert any("> 198.18.0.2.80:" in line for line in lines), lines
+    assert any("> 198.18.1.1.7681:" in line for line in lines), lines
+    assert secret not in open(path, "rb").read()
+    os.unlink(path)
+
+
 @case("the probe names an edge that is not public or does not answer, with a fix")
 def _():
     for url, check in (("ws://127.0.0.1:9", "address is public"), ("ws://127.0.0.1:9", "TCP connects"),
