@@ -144,8 +144,10 @@ static bool emit(struct tcb *c, uint32_t seq, uint32_t len, uint8_t flags) {
         bq_copy(&c->flight->snd, seq - c->snd_una, head + sizeof(struct rte_tcp_hdr) + opt, len);
     net_output(t->net, t->now_ns, m, &c->local, &c->remote, 0, c->iface);
     tgw_count(t->counters, TGW_C_tcp_segments_out, 1);
-    if (flags & SEG_ACK)
-        c->ack_now = false;
+    if (flags & SEG_ACK) {
+        c->ack_now = c->ack_later = false;
+        c->rcv_acked = c->rcv_nxt;
+    }
     return true;
 }
 

@@ -86,21 +86,34 @@ static void drain_ooo(struct tcb *c) {
     }
 }
 
+static void ack_at_once(struct tcb *c) {
+    c->ack_now = true;
+    tcb_mark(c);
+}
+
 void tcp_receive(struct tcb *c, const struct seg *s, struct rte_mbuf *m) {
     struct seg in = *s;
     uint32_t old = seq_lt(s->seq, c->rcv_nxt) ? c->rcv_nxt - s->seq : 0;
-    c->ack_now = true;
-    tcb_mark(c);
-    if (old >= in.len)
-        return; /* a duplicate: only the ACK */
+    if (old >= in.len) { /* a duplicate: only the ACK */
+        ack_at_once(c);
+        return;
+    }
     in.seq += old;
     in.payload += old;
     in.len -= old;
     if (in.seq != c->rcv_nxt) {
+        ack_at_once(c);
         keep(c, &in, m);
         return;
     }
+    bool gap = c->flight && c->flight->ooo;
+    uint32_t end = in.seq + in.len;
     take(c, in.payload, in.len);
-    if (!c->dead)
-        drain_ooo(c);
+    if (c->dead)
+        return;
+    if (gap || old || c->rcv_nxt != end)
+        ack_at_once(c); /* RFC 5681 section 4.2 */
+    else
+        tcp_ack_data(c);
+    drain_ooo(c);
 }

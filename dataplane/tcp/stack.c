@@ -49,6 +49,7 @@ struct tcp_stack *tcp_create(const struct tcp_config *c, struct net *net, uint64
     t->now_ns = now_ns;
     t->random = c->seed;
     t->next_port = (uint32_t)c->seed;
+    t->ack_young = t->ack_old = (struct tcp_ack_list){POOL_NONE, POOL_NONE};
     memcpy(t->key, c->secret, sizeof(t->key));
     timer_wheel_init(&t->wheel, now_ns, tcp_timer_fired, t);
     if (make_pools(t))
@@ -237,10 +238,10 @@ void tcp_flush(struct tcp_stack *t) {
     while (t->out_head != t->out_tail) {
         struct tcb *c = pool_at(&t->tcbs, t->out[t->out_head++ & t->out_mask]);
         c->marked = false;
-        if (!c->dead) {
+        if (!c->dead)
             tcp_output(c);
+        if (!c->dead || c->ack_listed) /* the list's turn marks the dead again */
             continue;
-        }
         pool_free(&t->tcbs, c);
         tgw_gauge(t->counters, TGW_C_tcp_connections, t->tcbs.used);
     }
@@ -252,11 +253,13 @@ void tcp_begin(struct tcp_stack *t, uint64_t now_ns) {
 
 uint32_t tcp_advance(struct tcp_stack *t, uint64_t now_ns) {
     t->now_ns = now_ns;
+    tcp_ack_advance(t);
     return timer_wheel_advance(&t->wheel, now_ns, 1024);
 }
 
 uint64_t tcp_next_timer(const struct tcp_stack *t) {
-    return timer_wheel_next(&t->wheel);
+    uint64_t wheel_ns = timer_wheel_next(&t->wheel), ack_ns = tcp_ack_next_ns(t);
+    return wheel_ns < ack_ns ? wheel_ns : ack_ns;
 }
 
 static bool port_is_taken(struct tcp_stack *t, const struct net_route *route, uint16_t port,

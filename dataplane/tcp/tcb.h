@@ -48,8 +48,10 @@ struct tcb {
     uint16_t lport, rport;
     uint32_t snd_una, snd_nxt, snd_max, snd_wnd, snd_wl1;
     uint32_t rcv_nxt, rcv_adv; /* rcv_adv: right edge promised so far */
+    uint32_t rcv_acked;        /* what our last segment acknowledged */
+    uint32_t ack_next;         /* index of the next one whose ACK waits, or POOL_NONE */
     uint32_t ts_recent;
-    uint32_t cwnd, srtt_us, rttvar_us;
+    uint32_t cwnd;
     uint32_t last_in_ms; /* of tcp_now_ms(): differences up to 24 days are looked at */
     uint16_t mss;
     uint8_t state; /* enum tcp_state */
@@ -60,11 +62,14 @@ struct tcb {
     bool marked : 1; /* on the output list */
     bool dead : 1;   /* to be freed at the flush */
     bool ack_now : 1, probe_now : 1, keepalive_now : 1;
+    bool ack_later : 1;  /* an ACK is owed and waits for data to ride on */
+    bool ack_listed : 1; /* on one of the stack's lists of such; freed only when off it */
     bool want_write : 1, fin_queued : 1, fin_received : 1, fin_acked : 1, passive : 1;
 
     /* Line 3: timers and what is seldom asked for. */
     struct timer timer;                /* at or before the earliest deadline */
     uint32_t deadline_ms[TCP_D_COUNT]; /* of tcp_now_ms(); 0: not set */
+    uint32_t srtt_us, rttvar_us;
     uint32_t ssthresh;
     uint32_t iss, irs;
     uint16_t snd_wraps, rcv_wraps; /* of the sequence numbers: counts bytes */
@@ -76,6 +81,11 @@ struct tcb {
 _Static_assert(offsetof(struct tcb, lport) == 64, "line 1 ends with the addresses");
 _Static_assert(offsetof(struct tcb, timer) == 128, "two hot lines");
 _Static_assert(sizeof(struct tcb) <= 256, "TCB in four cache lines");
+
+/* Connections whose ACK waits, linked by index. */
+struct tcp_ack_list {
+    uint32_t first, last; /* POOL_NONE: empty */
+};
 
 struct tcp_stack {
     struct tcp_config config;
@@ -91,6 +101,9 @@ struct tcp_stack {
     uint32_t bucket_mask;
     uint32_t *out; /* ring of TCB indexes to be looked at by the flush, each once */
     uint32_t out_mask, out_head, out_tail;
+    /* All wait equally long: what began to wait in this period, and in the one before. */
+    struct tcp_ack_list ack_young, ack_old;
+    uint64_t ack_period_ns; /* when this period began */
     uint32_t half_open, time_wait, challenge_left;
     uint64_t challenge_ns;
     uint32_t next_port;
@@ -160,6 +173,14 @@ void tcp_challenge(struct tcb *c);
 bool tcp_ack(struct tcb *c, const struct seg *s);
 /* writable() if it is owed and there is room. */
 void tcp_tell_room(struct tcb *c);
+
+/* delack.c */
+/* In-order data came: its ACK goes now, or waits for data to ride on. */
+void tcp_ack_data(struct tcb *c);
+/* The ACKs that have waited long enough. */
+void tcp_ack_advance(struct tcp_stack *t);
+/* UINT64_MAX: none waits. */
+uint64_t tcp_ack_next_ns(const struct tcp_stack *t);
 
 /* recv.c */
 void tcp_receive(struct tcb *c, const struct seg *s, struct rte_mbuf *m);
