@@ -51,9 +51,10 @@ struct tcp_stack *tcp_create(const struct tcp_config *c, struct net *net, uint64
     t->next_port = (uint32_t)c->seed;
     t->ack_young = t->ack_old = (struct tcp_ack_list){POOL_NONE, POOL_NONE};
     memcpy(t->key, c->secret, sizeof(t->key));
-    timer_wheel_init(&t->wheel, now_ns, tcp_timer_fired, t);
-    if (make_pools(t))
+    if (make_pools(t)) {
+        timer_wheel_init(&t->wheel, now_ns, t->tcbs.base, tcp_timer_fired, t);
         return t;
+    }
     tcp_destroy(t);
     return NULL;
 }
