@@ -1,6 +1,6 @@
 /* What an acceptable ACK does: RFC 9293 section 3.10.7.4 (fifth), SACK blocks (RFC 2018),
  * round-trip times (RFC 6298, RFC 7323 section 4). */
-#include "tcb.h"
+#include "recovery.h"
 
 /* Of one ACK, gathered while the scoreboard takes it in. */
 struct gathered {

@@ -1,5 +1,7 @@
 /* Segment arrives: RFC 9293 section 3.10.7. */
-#include "tcb.h"
+#include "ooo.h"
+#include "recovery.h"
+#include "reply.h"
 
 static const uint64_t RELEASED_LIFE_NS = UINT64_C(30000000000);
 
@@ -8,7 +10,7 @@ uint32_t tcp_initial_cwnd(const struct tcb *c) {
 }
 
 /* Options of the peer's SYN (RFC 7323 section 2.2, 3.2; RFC 2018 section 2). */
-static void take_syn(struct tcb *c, const struct seg *s) {
+void tcp_take_syn(struct tcb *c, const struct seg *s) {
     uint16_t mss = s->mss ? s->mss : TCP_MSS_DEFAULT;
     if (mss < 64)
         mss = 64;
@@ -33,44 +35,13 @@ static void take_syn(struct tcb *c, const struct seg *s) {
     c->cwnd = tcp_initial_cwnd(c);
 }
 
-static const struct tcp_listener *listener_of(const struct tcp_stack *t, uint16_t port) {
-    for (size_t i = 0; i < TCP_LISTENERS_MAX; i++)
-        if (t->listener[i].port && t->listener[i].port == port)
-            return &t->listener[i].l;
-    return NULL;
-}
-
-static void passive_open(struct tcp_stack *t, const struct seg *s) {
-    struct net_route route;
-    if (t->half_open >= t->config.backlog_max || !net_route(t->net, &s->src, &route)) {
-        tgw_count_reason(t->counters, TGW_R_tcp_backlog_full);
-        return;
-    }
-    struct tcb *c = tcb_make(t, &s->dst, s->dport, &s->src, s->sport, &route);
-    if (!c) {
-        tgw_count_reason(t->counters, TGW_R_tcp_no_memory);
-        return;
-    }
-    take_syn(c, s);
-    c->state = TCP_SYN_RECEIVED;
-    c->passive = true;
-    t->half_open++;
-    tcb_mark(c);
-}
-
-static void no_connection(struct tcp_stack *t, const struct seg *s) {
-    if ((s->flags & (SEG_SYN | SEG_ACK | SEG_RST)) == SEG_SYN && listener_of(t, s->dport)) {
-        passive_open(t, s);
-        return;
-    }
-    tgw_count_reason(t->counters, TGW_R_tcp_no_connection);
-    tcp_send_rst(t, s);
-}
-
-/* Karn: a SYN that was sent again tells nothing (RFC 6298 section 3). */
-static void syn_rtt(struct tcb *c) {
+/* Karn: a SYN that was sent again tells nothing (RFC 6298 section 3), unless the answer
+ * echoes its timestamp. (That of a cookie holds options: no time.) */
+static void syn_rtt(struct tcb *c, const struct seg *s) {
     if (c->syn_us)
-        tcp_rtt_sample(c, (uint64_t)((uint32_t)(c->stack->now_ns / 1000) - c->syn_us) * 1000);
+        tcp_rtt_sample(c, (uint64_t)(tcp_now_us(c->stack) - c->syn_us) * 1000);
+    else if (c->ts_on && s->has_ts && s->ts_ecr && c->retransmits)
+        tcp_rtt_sample(c, (uint64_t)(tcp_now_ms(c->stack) - s->ts_ecr) * 1000000);
 }
 
 static void become_established(struct tcb *c) {
@@ -103,7 +74,7 @@ static void syn_sent(struct tcb *c, const struct seg *s) {
     }
     if (!(s->flags & SEG_SYN))
         return;
-    take_syn(c, s);
+    tcp_take_syn(c, s);
     if (!ack_good) { /* simultaneous open, section 3.5 */
         c->state = TCP_SYN_RECEIVED;
         t->half_open++;
@@ -111,7 +82,7 @@ static void syn_sent(struct tcb *c, const struct seg *s) {
         tcb_mark(c);
         return;
     }
-    syn_rtt(c);
+    syn_rtt(c, s);
     c->snd_una = c->snd_nxt = c->snd_max = s->ack;
     become_established(c);
     c->ack_now = true;
@@ -131,32 +102,14 @@ static bool syn_received(struct tcb *c, const struct seg *s) {
     t->half_open--;
     c->snd_una = c->snd_nxt = c->snd_max = s->ack;
     c->snd_wnd = (uint32_t)s->wnd << c->snd_wscale;
-    syn_rtt(c);
+    syn_rtt(c, s);
     become_established(c);
     if (!c->passive) {
         tgw_count(t->counters, TGW_C_tcp_connects, 1);
         c->handler->connected(c->user);
         return !c->dead;
     }
-    const struct tcp_listener *l = listener_of(t, c->lport);
-    struct tgw_endpoint local = {.port = c->lport}, remote = {.port = c->rport};
-    memcpy(local.addr, c->local.b, sizeof(local.addr));
-    memcpy(remote.addr, c->remote.b, sizeof(remote.addr));
-    tgw_count(t->counters, TGW_C_tcp_accepts, 1);
-    c->handler = l ? l->handler : NULL;
-    void *user =
-        l ? l->accepted(l->ctx, (struct stream){&tcp_stream_ops, c}, &local, &remote) : NULL;
-    if (c->dead)
-        return false;
-    if (!user) {
-        tcp_send_rst(t, s);
-        tcb_kill(c);
-        return false;
-    }
-    if (c->user || c->deadline_ms[TCP_D_LIFE]) /* accepted() has set it, or released it */
-        return true;
-    c->user = user;
-    return true;
+    return tcp_accept(c, s);
 }
 
 /* First check: sequence number (section 3.10.7.4) with the zero-window exceptions. A
@@ -239,21 +192,13 @@ static bool acceptable(struct tcb *c, const struct seg *s) {
 }
 
 void tcp_enter_time_wait(struct tcb *c) {
-    struct tcp_stack *t = c->stack;
     void *user = c->user;
     const struct stream_handler *handler = c->handler;
-    if (t->time_wait >= t->config.time_wait_max) {
-        tcb_end(c, STREAM_END_OK);
-        return;
-    }
+    bool ack_owed = c->ack_now || c->ack_later;
+    tw_add(c->stack, c);
+    tcb_kill(c);
     c->state = TCP_TIME_WAIT;
-    t->time_wait++;
-    c->user = NULL;
-    tcb_deadline(c, TCP_D_RTX, 0);
-    tcb_deadline(c, TCP_D_KEEPALIVE, 0);
-    tcb_deadline(c, TCP_D_LIFE, t->now_ns + (uint64_t)t->config.time_wait_ms * 1000000);
-    tcb_rest(c);
-    tcb_mark(c);
+    c->ack_now = ack_owed; /* with the flush that frees it */
     if (user)
         handler->closed(user, STREAM_END_OK);
 }
@@ -285,7 +230,7 @@ static void our_fin_acked(struct tcb *c) {
 /* Both FINs are through and the owner has read everything (or is gone). */
 void tcp_finish_if_done(struct tcb *c) {
     bool unread = c->user && tcb_unread(c);
-    if (c->dead || !c->fin_acked || !c->fin_received || c->state == TCP_TIME_WAIT)
+    if (c->dead || !c->fin_acked || !c->fin_received)
         return;
     if (unread) { /* nothing more is asked of the peer */
         tcb_deadline(c, TCP_D_KEEPALIVE, 0);
@@ -295,29 +240,6 @@ void tcp_finish_if_done(struct tcb *c) {
         tcb_end(c, STREAM_END_OK);
     else
         tcp_enter_time_wait(c);
-}
-
-/* TIME_WAIT: a new SYN with a later timestamp or sequence starts anew (RFC 6191). */
-static void time_wait(struct tcb *c, const struct seg *s) {
-    struct tcp_stack *t = c->stack;
-    if ((s->flags & (SEG_SYN | SEG_ACK | SEG_RST)) == SEG_SYN) {
-        bool later =
-            c->ts_on && s->has_ts ? seq_lt(c->ts_recent, s->ts_val) : seq_lt(c->rcv_nxt, s->seq);
-        if (later) {
-            tcb_kill(c);
-            no_connection(t, s);
-            return;
-        }
-    }
-    if (s->flags & SEG_RST)
-        return; /* RFC 1337: no assassination */
-    /* What needs no answer gets none: the peer may be in TIME_WAIT as well. */
-    if (s->len == 0 && !(s->flags & (SEG_SYN | SEG_FIN)) && s->seq == c->rcv_nxt)
-        return;
-    c->ack_now = true;
-    if (s->flags & SEG_FIN)
-        tcb_deadline(c, TCP_D_LIFE, t->now_ns + (uint64_t)t->config.time_wait_ms * 1000000);
-    tcb_mark(c);
 }
 
 /* RFC 3168 section 6.1.3: CWR ends the echo, CE begins it, in this order. */
@@ -354,15 +276,41 @@ static void synchronized(struct tcb *c, const struct seg *s, struct rte_mbuf *m)
     tcp_finish_if_done(c);
 }
 
-void tcp_input(void *stack, const struct seg *s, struct rte_mbuf *m) {
-    struct tcp_stack *t = stack;
-    struct tcb *c = tcb_find(t, &s->dst, s->dport, &s->src, s->sport);
-    if (!c)
-        no_connection(t, s);
+static void no_connection(struct tcp_stack *t, const struct seg *s, struct rte_mbuf *m) {
+    bool drop = false;
+    if ((s->flags & (SEG_SYN | SEG_ACK | SEG_RST)) == SEG_SYN && tcp_is_listening(t, s->dport)) {
+        tcp_passive_open(t, s, 0);
+        return;
+    }
+    struct tcb *c = tcp_cookie_open(t, s, &drop);
+    if (c) {
+        synchronized(c, s, m);
+        return;
+    }
+    tgw_count_reason(t->counters, TGW_R_tcp_no_connection);
+    if (!drop)
+        tcp_send_rst(t, s);
+}
+
+static void input(struct tcp_stack *t, const struct seg *s, struct rte_mbuf *m,
+                  const struct flow_key *k, uint64_t hash) {
+    struct tcb *c = tcb_find_hashed(t, k, hash);
+    struct tw_entry *waiting = c ? NULL : tw_find(&t->tw, hash);
+    uint32_t iss_min = 0;
+    if (waiting && !tw_input(t, waiting, s, &iss_min))
+        return;
+    if (waiting && tcp_is_listening(t, s->dport))
+        tcp_passive_open(t, s, iss_min);
+    else if (!c)
+        no_connection(t, s, m);
     else if (c->state == TCP_SYN_SENT)
         syn_sent(c, s);
-    else if (c->state == TCP_TIME_WAIT)
-        time_wait(c, s);
     else
         synchronized(c, s, m);
+}
+
+void tcp_input(void *stack, const struct seg *s, struct rte_mbuf *m) {
+    struct tcp_stack *t = stack;
+    const struct flow_key k = {s->dst, s->src, s->dport, s->sport, 0};
+    input(t, s, m, &k, flow_hash(t->key, &k));
 }

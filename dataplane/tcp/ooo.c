@@ -1,6 +1,6 @@
 /* Segments out of order: kept by reference, reported by SACK (RFC 2018) and D-SACK
  * (RFC 2883). */
-#include "tcb.h"
+#include "ooo.h"
 #include <rte_mbuf.h>
 
 static void put32(uint8_t *p, uint32_t v) {

@@ -1,18 +1,11 @@
 /* The output pass: what a connection owes the network, once a turn. */
-#include "tcb.h"
-
-enum { CHALLENGES_A_SECOND = 100 };
+#include "recovery.h"
+#include "reply.h"
 
 void tcp_challenge(struct tcb *c) {
-    struct tcp_stack *t = c->stack;
-    if (t->now_ns - t->challenge_ns >= UINT64_C(1000000000)) {
-        t->challenge_ns = t->now_ns;
-        t->challenge_left = CHALLENGES_A_SECOND;
-    }
-    if (t->challenge_left == 0)
+    if (!tcp_answer_allowed(c->stack))
         return;
-    t->challenge_left--;
-    tgw_count(t->counters, TGW_C_tcp_challenge_acks, 1);
+    tgw_count(c->stack->counters, TGW_C_tcp_challenge_acks, 1);
     c->ack_now = true;
     tcb_mark(c);
 }

@@ -1,6 +1,6 @@
 /* The path's MTU: RFC 1191 and 8201 within the checks of RFC 5927 section 7, black holes
  * and the way back up by RFC 4821. */
-#include "tcb.h"
+#include "recovery.h"
 
 enum {
     MSS_FLOOR_V4 = 536,  /* every host takes 576 bytes (RFC 9293 section 3.7.1) */

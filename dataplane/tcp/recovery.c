@@ -1,7 +1,7 @@
 /* Which losses there are and what they mean for the window: RFC 6675 and RFC 8985 with
  * SACK, RFC 6582 without; RFC 3168 for ECN; RFC 4015 and RFC 3708 for recoveries that
  * were needless. Decides and marks; the output pass sends. */
-#include "tcb.h"
+#include "recovery.h"
 
 uint32_t tcp_pipe(const struct tcb *c) {
     const struct tcp_flight *f = c->flight;

@@ -1,5 +1,5 @@
 /* In-order delivery. */
-#include "tcb.h"
+#include "ooo.h"
 
 /* Let the owner read straight from the mbuf; what it leaves is copied. Returns how many
  * bytes were taken in, by either. */
@@ -62,23 +62,36 @@ static void drain_ooo(struct tcb *c) {
     }
 }
 
+static void ack_at_once(struct tcb *c) {
+    c->ack_now = true;
+    tcb_mark(c);
+}
+
 void tcp_receive(struct tcb *c, const struct seg *s, struct rte_mbuf *m) {
     struct seg in = *s;
     uint32_t old = seq_lt(s->seq, c->rcv_nxt) ? c->rcv_nxt - s->seq : 0;
-    c->ack_now = true;
-    tcb_mark(c);
     if (old)
         ooo_duplicate(c, s->seq, s->seq + (old < in.len ? old : in.len));
-    if (old >= in.len)
-        return; /* a duplicate: only the ACK */
+    if (old >= in.len) { /* a duplicate: only the ACK */
+        ack_at_once(c);
+        return;
+    }
     in.seq += old;
     in.payload += old;
     in.len -= old;
     if (in.seq != c->rcv_nxt) {
+        ack_at_once(c);
         ooo_keep(c, &in, m);
         return;
     }
+    bool gap = first_ooo(c) != NULL;
+    uint32_t end = in.seq + in.len;
     take(c, in.payload, in.len);
-    if (!c->dead)
-        drain_ooo(c);
+    if (c->dead)
+        return;
+    if (gap || old || c->rcv_nxt != end)
+        ack_at_once(c); /* RFC 5681 section 4.2 */
+    else
+        tcp_ack_data(c);
+    drain_ooo(c);
 }

@@ -1,5 +1,6 @@
 /* Builds segments: header, options, window, payload. */
-#include "tcb.h"
+#include "ooo.h"
+#include "recovery.h"
 #include <rte_byteorder.h>
 #include <rte_mbuf.h>
 #include <rte_tcp.h>
@@ -61,6 +62,11 @@ uint32_t tcp_rcv_space(const struct tcb *c) {
     uint32_t most = c->stack->config.rcv_buffer_bytes, told = UINT32_C(65535) << c->rcv_wscale;
     most = most < told ? most : told;
     return tcb_unread(c) < most ? most - tcb_unread(c) : 0;
+}
+
+uint32_t tcp_syn_window(const struct tcp_stack *t) {
+    uint32_t most = t->config.rcv_buffer_bytes;
+    return most < 65535 ? most : 65535;
 }
 
 /* The window to advertise: never less than promised (RFC 9293 section 3.8.6), no
@@ -127,8 +133,10 @@ static bool emit(struct tcb *c, uint32_t seq, uint32_t len, uint8_t flags, uint8
         bq_copy(&c->flight->snd, seq - c->snd_una, head + bytes, len);
     net_output(t->net, t->now_ns, m, &c->local, &c->remote, ecn, c->iface);
     tgw_count(t->counters, TGW_C_tcp_segments_out, 1);
-    if (flags & SEG_ACK)
-        c->ack_now = false;
+    if (flags & SEG_ACK) {
+        c->ack_now = c->ack_later = false;
+        c->rcv_acked = c->rcv_nxt;
+    }
     return true;
 }
 
@@ -148,25 +156,4 @@ bool tcp_emit_data(struct tcb *c, uint32_t seq, uint32_t len, uint8_t flags) {
         return false;
     c->ecn_cwr = false;
     return true;
-}
-
-void tcp_send_rst(struct tcp_stack *t, const struct seg *s) {
-    struct net_route route;
-    struct rte_mbuf *m;
-    if ((s->flags & SEG_RST) || !net_route(t->net, &s->src, &route) || !(m = net_tx_alloc(t->net)))
-        return;
-    uint8_t *head = (uint8_t *)rte_pktmbuf_append(m, sizeof(struct rte_tcp_hdr));
-    memset(head, 0, sizeof(struct rte_tcp_hdr));
-    put16(head, s->dport);
-    put16(head + 2, s->sport);
-    head[12] = sizeof(struct rte_tcp_hdr) / 4 << 4;
-    if (s->flags & SEG_ACK) { /* RFC 9293 section 3.10.7.1 */
-        put32(head + 4, s->ack);
-        head[13] = SEG_RST;
-    } else {
-        put32(head + 8, s->seq + s->len + !!(s->flags & SEG_SYN) + !!(s->flags & SEG_FIN));
-        head[13] = SEG_RST | SEG_ACK;
-    }
-    net_output(t->net, t->now_ns, m, &s->dst, &s->src, 0, route.iface);
-    tgw_count(t->counters, TGW_C_tcp_resets_out, 1);
 }

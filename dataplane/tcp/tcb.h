@@ -1,11 +1,10 @@
-/* The transmission control block and the stack around it; private to tcp/. */
+/* The transmission control block, and what the files of tcp/ offer each other. */
 #ifndef TGW_TCP_TCB_H
 #define TGW_TCP_TCB_H
 
-#include "core/timer.h"
 #include "tcp/flight.h"
 #include "tcp/seq.h"
-#include "tcp/tcp.h"
+#include "tcp/stack.h"
 #include <assert.h>
 #include <stddef.h>
 
@@ -23,7 +22,6 @@ enum tcp_state {
 };
 
 enum {
-    TCP_LISTENERS_MAX = 8,
     TCP_DUPACKS = 3, /* RFC 5681 section 3.2 */
     TCP_WSCALE = 5,
     TCP_SYN_TRIES = 6,
@@ -50,8 +48,10 @@ struct tcb {
     uint16_t lport, rport;
     uint32_t snd_una, snd_nxt, snd_max, snd_wnd, snd_wl1;
     uint32_t rcv_nxt, rcv_adv; /* rcv_adv: right edge promised so far */
+    uint32_t rcv_acked;        /* what our last segment acknowledged */
+    uint32_t ack_next;         /* index of the next one whose ACK waits, or POOL_NONE */
     uint32_t ts_recent;
-    uint32_t cwnd, srtt_us, rttvar_us;
+    uint32_t cwnd;
     uint32_t last_in_ms; /* of tcp_now_ms(): differences up to 24 days are looked at */
     uint16_t mss;
     uint8_t state; /* enum tcp_state */
@@ -62,6 +62,8 @@ struct tcb {
     bool marked : 1; /* on the output list */
     bool dead : 1;   /* to be freed at the flush */
     bool ack_now : 1, probe_now : 1, keepalive_now : 1;
+    bool ack_later : 1;  /* an ACK is owed and waits for data to ride on */
+    bool ack_listed : 1; /* on one of the stack's lists of such; freed only when off it */
     bool want_write : 1, fin_queued : 1, fin_received : 1, fin_acked : 1, passive : 1;
     bool ecn_on : 1;   /* agreed on */
     bool ecn_echo : 1; /* CE came: ECE goes until CWR comes */
@@ -70,6 +72,7 @@ struct tcb {
     /* Line 3: timers and what is seldom asked for. */
     struct timer timer;                /* at or before the earliest deadline */
     uint32_t deadline_ms[TCP_D_COUNT]; /* of tcp_now_ms(); 0: not set */
+    uint32_t srtt_us, rttvar_us;
     uint32_t ssthresh;
     uint32_t iss, irs;
     uint16_t snd_wraps, rcv_wraps; /* of the sequence numbers: counts bytes */
@@ -81,43 +84,16 @@ struct tcb {
         };
     };
     uint32_t retransmits;
-
-    struct tcb *hash_next;
 };
 _Static_assert(offsetof(struct tcb, lport) == 64, "line 1 ends with the addresses");
 _Static_assert(offsetof(struct tcb, timer) == 128, "two hot lines");
-_Static_assert(sizeof(struct tcb) <= 256, "TCB in four cache lines");
-
-struct tcp_stack {
-    struct tcp_config config;
-    struct net *net;
-    struct tgw_counters *counters;
-    uint64_t now_ns;
-    uint64_t key[4]; /* two SipHash keys: flow table, ISN */
-    uint64_t random;
-    struct pool tcbs, flights, ooos;
-    struct bq_pools blocks;
-    struct timer_wheel wheel;
-    struct tcb **bucket;
-    uint32_t bucket_mask;
-    uint32_t *out; /* ring of TCB indexes to be looked at by the flush, each once */
-    uint32_t out_mask, out_head, out_tail;
-    uint32_t half_open, time_wait, challenge_left;
-    uint64_t challenge_ns;
-    uint32_t next_port;
-    struct {
-        uint16_t port;
-        struct tcp_listener l;
-    } listener[TCP_LISTENERS_MAX];
-    /* The payload of the segment under way, still in its mbuf, and whose it is. */
-    struct tcb *live_tcb;
-    const uint8_t *live;
-    uint32_t live_len;
-};
+_Static_assert(sizeof(struct tcb) <= 192, "a third, cold line and no more");
 
 /* stack.c */
 struct tcb *tcb_find(struct tcp_stack *t, const struct ip_addr *local, uint16_t lport,
                      const struct ip_addr *remote, uint16_t rport);
+struct tcb *tcb_find_hashed(struct tcp_stack *t, const struct flow_key *k, uint64_t hash);
+uint64_t tcb_hash(const struct tcb *c); /* that it stands under in the table */
 /* A TCB in the table with addresses, ISS and defaults; NULL when there is none left. */
 struct tcb *tcb_make(struct tcp_stack *t, const struct ip_addr *local, uint16_t lport,
                      const struct ip_addr *remote, uint16_t rport, const struct net_route *route);
@@ -127,7 +103,11 @@ void tcb_kill(struct tcb *c);
 void tcb_end(struct tcb *c, enum stream_end why);
 void tcb_mark(struct tcb *c);
 uint32_t tcp_now_ms(const struct tcp_stack *t);
+static inline uint32_t tcp_now_us(const struct tcp_stack *t) {
+    return (uint32_t)(t->now_ns / 1000);
+}
 uint32_t tcp_rcv_space(const struct tcb *c);
+uint32_t tcp_syn_window(const struct tcp_stack *t); /* of a SYN, hence unscaled */
 /* The flight, made if there is none; NULL when memory is short. */
 struct tcp_flight *tcb_flight(struct tcb *c);
 /* True when nothing is queued, unread, in flight or out of order. */
@@ -145,19 +125,6 @@ static inline uint32_t tcb_unread(const struct tcb *c) {
     return c->flight ? c->flight->rcv.bytes : 0;
 }
 
-/* ooo.c */
-void ooo_keep(struct tcb *c, const struct seg *s, struct rte_mbuf *m);
-void ooo_drop_first(struct tcb *c);
-void ooo_clear(struct tcb *c);
-/* [start, end) came a second time: the next ACK says so (RFC 2883). */
-void ooo_duplicate(struct tcb *c, uint32_t start, uint32_t end);
-static inline bool ooo_to_report(const struct tcb *c) {
-    const struct tcp_flight *f = c->sack_on ? c->flight : NULL;
-    return f && (f->ooo.first || f->ooo.dsack_start != f->ooo.dsack_end);
-}
-/* The SACK option, `most` blocks at most; its length, 0: nothing to report. */
-uint32_t ooo_put_sack(struct tcb *c, uint8_t *o, uint32_t most);
-
 /* timers.c */
 void tcb_deadline(struct tcb *c, enum tcp_deadline which, uint64_t at_ns);
 /* The flight's own: a tail loss probe or the reordering window, `wait_us` from now; 0 of
@@ -173,7 +140,6 @@ uint64_t tcp_rto_ns(const struct tcb *c); /* with it */
 bool tcp_emit(struct tcb *c, uint32_t seq, uint32_t len, uint8_t flags);
 /* New data, which ECN may mark (RFC 3168 section 6.1). */
 bool tcp_emit_data(struct tcb *c, uint32_t seq, uint32_t len, uint8_t flags);
-void tcp_send_rst(struct tcp_stack *t, const struct seg *s);
 /* Payload that goes with the options of now. */
 uint32_t tcp_payload_max(const struct tcb *c);
 
@@ -182,60 +148,36 @@ void tcp_output(struct tcb *c);
 /* ACK at once, within the limit of RFC 5961 section 7. */
 void tcp_challenge(struct tcb *c);
 
+/* listen.c */
+bool tcp_is_listening(const struct tcp_stack *t, uint16_t port);
+/* A SYN for a port that is listened on; the ISS will lie beyond iss_min unless that is 0. */
+void tcp_passive_open(struct tcp_stack *t, const struct seg *s, uint32_t iss_min);
+/* The half-open connection that the ACK of a cookie stands for, or NULL; *drop: it is not
+ * to be answered with an RST. */
+struct tcb *tcp_cookie_open(struct tcp_stack *t, const struct seg *s, bool *drop);
+/* Our SYN is acknowledged by `s`: find the owner. False: there is none, the TCB is dead. */
+bool tcp_accept(struct tcb *c, const struct seg *s);
+
 /* ack.c */
 /* False: the segment must not be processed further. */
 bool tcp_ack(struct tcb *c, const struct seg *s);
 /* writable() if it is owed and there is room. */
 void tcp_tell_room(struct tcb *c);
 
-/* recovery.c: which losses there are and what they mean. Decides and marks; output.c
- * sends. */
-struct tcp_heard { /* by one ACK */
-    const struct seg *s;
-    bool advanced;      /* SND.UNA moved */
-    bool duplicate;     /* RFC 5681 section 2, without SACK information */
-    bool dsack;         /* RFC 2883 */
-    uint32_t delivered; /* bytes, SACKed ones included */
-    uint32_t acked;     /* bytes by which SND.UNA moved */
-    uint32_t flight;    /* bytes unacknowledged before */
-};
-void tcp_recovery_heard(struct tcb *c, const struct tcp_heard *h);
-/* The reordering window has passed. */
-void tcp_recovery_detect(struct tcb *c);
-/* The retransmission timer has fired: RFC 6298 section 5.4 to 5.6. */
-void tcp_recovery_timeout(struct tcb *c);
-/* Everything in flight goes again, congestion or not: the path's MTU shrank, or a closed
- * window opened. */
-void tcp_resend_all(struct tcb *c);
-/* Bytes thought to be in the network. */
-uint32_t tcp_pipe(const struct tcb *c);
-static inline const struct tcp_cc_ops *tcp_cc(const struct tcb *c) {
-    return c->stack->config.use_cubic ? &tcp_cc_cubic : &tcp_cc_newreno;
-}
-static inline uint32_t tcp_now_us(const struct tcp_stack *t) {
-    return (uint32_t)(t->now_ns / 1000);
-}
-
-/* pmtu.c */
-void tcp_path_init(struct tcb *c);
-/* A segment of new data went: it may be the largest yet. */
-void tcp_path_sent(struct tcb *c, uint32_t end, uint32_t len);
-/* What begins at `from` goes again, perhaps in other sizes. */
-void tcp_path_resent(struct tcb *c, uint32_t from);
-/* SND.UNA has moved. */
-void tcp_path_acked(struct tcb *c);
-/* The retransmission timer has fired. */
-void tcp_path_timeout(struct tcb *c);
-/* Payload of a probe for a larger MTU that is due now; 0: none. */
-uint32_t tcp_path_probe(struct tcb *c, uint32_t left);
-/* Nothing but that probe is lost: no congestion (RFC 4821 section 7.6.2). */
-bool tcp_path_only_probe_lost(const struct tcb *c);
+/* delack.c */
+/* In-order data came: its ACK goes now, or waits for data to ride on. */
+void tcp_ack_data(struct tcb *c);
+/* The ACKs that have waited long enough. */
+void tcp_ack_advance(struct tcp_stack *t);
+/* UINT64_MAX: none waits. */
+uint64_t tcp_ack_next_ns(const struct tcp_stack *t);
 
 /* recv.c */
 void tcp_receive(struct tcb *c, const struct seg *s, struct rte_mbuf *m);
 
 /* input.c */
 uint32_t tcp_initial_cwnd(const struct tcb *c);
+void tcp_take_syn(struct tcb *c, const struct seg *s);
 void tcp_enter_time_wait(struct tcb *c);
 /* Leaves for TIME_WAIT or the end when both FINs are through and all is read. */
 void tcp_finish_if_done(struct tcb *c);
