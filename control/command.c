@@ -151,6 +151,7 @@ static const struct {
     {"undrain", undrain},
     {"admit", admit},
     {"ports", ports},
+    {"ports.probe", command_ports_probe},
     {"config.show", command_config_show},
     {"config.check", command_config_check},
     {"config.apply", command_config_apply},

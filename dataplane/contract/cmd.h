@@ -11,6 +11,7 @@ enum tgw_cmd_type {
     TGW_CMD_LIST,        /* answer: TGW_EV_SESSION ..., TGW_EV_LIST_END */
     TGW_CMD_SHOW,        /* answer: TGW_EV_SESSION, or TGW_EV_DONE not_found */
     TGW_CMD_KILL,        /* answer: TGW_EV_DONE */
+    TGW_CMD_PROBE,       /* to core 0; answer: TGW_EV_PORT after some seconds, or TGW_EV_DONE */
 };
 
 struct tgw_cmd_verdict {
@@ -47,12 +48,19 @@ struct tgw_cmd_session { /* SHOW, KILL */
     tgw_handle handle;
 };
 
+struct tgw_cmd_probe {
+    struct tgw_msg msg;
+    uint32_t port; /* index */
+    uint32_t reserved;
+};
+
 union tgw_cmd {
     struct tgw_msg msg;
     struct tgw_cmd_verdict verdict;
     struct tgw_cmd_policy policy;
     struct tgw_cmd_list list;
     struct tgw_cmd_session session;
+    struct tgw_cmd_probe probe;
     unsigned char slot[TGW_CMD_SLOT_BYTES];
 };
 _Static_assert(sizeof(union tgw_cmd) == TGW_CMD_SLOT_BYTES, "every command fits its slot");
