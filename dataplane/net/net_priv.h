@@ -3,7 +3,7 @@
 #define TGW_NET_PRIV_H
 
 #include "net/net.h"
-#include "net/probe.h"
+#include "probe_priv.h"
 #include <assert.h>
 #include <rte_byteorder.h>
 #include <rte_ether.h>
@@ -40,23 +40,6 @@ struct iface {
 };
 
 struct neigh_table;
-
-/* See net/probe.h. */
-struct probe {
-    struct net_probe_plan plan;
-    struct tgw_check_result result[TGW_CHECK_COUNT];
-    bool active, answered;
-    uint8_t step, attempt;
-    uint8_t rung;         /* of the ladder of packet sizes */
-    uint8_t tso_seen;     /* bit a segment */
-    uint16_t queue;       /* steering: the one being asked */
-    uint16_t id, lport;   /* of the packet under way */
-    uint16_t answered_on; /* queue */
-    uint32_t seq;
-    uint32_t judged, misjudged; /* by the port's checksum verdicts */
-    uint64_t sent_ns, answered_ns, next_ns;
-    struct ip_addr local;
-};
 
 struct net {
     uint64_t now_ns; /* of the call under way */
