@@ -208,16 +208,16 @@ static void counters(const struct bridge *b, FILE *out, const char *prefix) {
     }
 }
 
-static void tls(const struct bridge *b, FILE *out) {
+static void certificates(const struct tgw_shm *shm, FILE *out) {
     single(out, "terminal_gateway_tls_certificate_expiry_timestamp_seconds", "gauge",
-           "unix time at which the first of the certificates expires, 0 without TLS",
-           atomic_load(&b->shm->tls_not_after_s));
+           "unix time at which the first certificate expires, 0 without TLS",
+           atomic_load(&shm->tls_not_after_s));
     single(out, "terminal_gateway_tls_certificate_loads_total", "counter",
-           "times that certificates were loaded", atomic_load(&b->shm->tls_loads));
+           "certificates loaded, at start and when their files changed",
+           atomic_load(&shm->tls_loads));
     single(out, "terminal_gateway_tls_certificate_load_failures_total", "counter",
-           "times that new certificates were refused and the old ones kept",
-           atomic_load(&b->shm->tls_load_failures));
-    counters(b, out, "tls_");
+           "changed certificates that were refused, the old ones kept",
+           atomic_load(&shm->tls_load_failures));
 }
 
 static void dataplane(const struct gateway *g, FILE *out) {
@@ -226,7 +226,8 @@ static void dataplane(const struct gateway *g, FILE *out) {
     cores(g, out);
     drops(&g->bridge, out);
     counters(&g->bridge, out, "tcp_");
-    tls(&g->bridge, out);
+    counters(&g->bridge, out, "tls_");
+    certificates(g->bridge.shm, out);
     single(out, "tcp_checksum_errors_total", "counter", "TCP segments with a wrong checksum",
            bridge_reason(&g->bridge, TGW_R_tcp_checksum));
 }

@@ -3,6 +3,7 @@
 #define TGW_DATAPLANE_WORKER_H
 
 #include "contract/shm.h"
+#include "selftest.h"
 #include "session/session.h"
 #include "tcp/tcp.h"
 #include "tls/tls.h"
@@ -26,9 +27,11 @@ struct worker_config {
     struct tls_config tls;
     struct tls_workers *handshakes; /* NULL: no TLS */
     uint16_t public_port;
-    uint16_t tls_port; /* 0: none */
-    bool tls_agent;    /* agents are dialled with TLS */
-    bool spin;         /* never sleep */
+    uint16_t tls_port;                                  /* 0: none */
+    bool tls_agent;                                     /* agents are dialled with TLS */
+    bool spin;                                          /* never sleep */
+    struct selftest_neighbour neighbour[TGW_PORTS_MAX]; /* for probes on command */
+    struct tgw_check_result steering[TGW_PORTS_MAX];
     struct tgw_counters *counters;
     struct tgw_ring *cmd_ring, *event_ring;
     struct worker_signals *signals;
@@ -39,9 +42,11 @@ struct worker_config {
 void worker_tcp_config(struct tcp_config *t, uint32_t sessions_max, struct tgw_counters *counters);
 
 /* NULL with one line in err. */
-struct worker *worker_create(const struct worker_config *c, char *err, size_t err_bytes);
-/* One turn of the loop; returns how much there was to do. For benches; a core runs. */
-uint32_t worker_turn(struct worker *w);
+struct worker *worker_create(const struct worker_config *c, uint64_t now_ns, char *err,
+                             size_t err_bytes);
+/* One turn of the loop; returns how much there was to do. For benches, which bring their
+ * own time; a core runs. */
+uint32_t worker_turn(struct worker *w, uint64_t now_ns);
 /* Runs until signals->stop. */
 void worker_run(struct worker *w);
 void worker_destroy(struct worker *w);

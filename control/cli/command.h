@@ -60,6 +60,9 @@ enum cli_exit run_config_unfreeze(struct cli *c, const char *const *arg);
 enum cli_exit run_probe(struct cli *c, const char *const *arg);
 enum cli_exit run_smoke(struct cli *c, const char *const *arg);
 enum cli_exit run_soak(struct cli *c, const char *const *arg);
+/* ports.c */
+enum cli_exit run_ports(struct cli *c, const char *const *arg);
+enum cli_exit run_ports_probe(struct cli *c, const char *const *arg);
 /* evidence.c */
 enum cli_exit run_evidence(struct cli *c, const char *const *arg);
 
@@ -70,6 +73,9 @@ void show_session(FILE *out, const cJSON *session);
 void show_ports(FILE *out, const cJSON *result);
 void show_config(FILE *out, const cJSON *config);
 void show_token(FILE *out, const cJSON *result);
+
+/* capture.c */
+enum cli_exit run_capture(struct cli *c, const char *const *arg);
 
 /* top.c */
 enum cli_exit run_top(struct cli *c, const char *const *arg);

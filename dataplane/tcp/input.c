@@ -1,14 +1,16 @@
 /* Segment arrives: RFC 9293 section 3.10.7. */
-#include "tcb.h"
+#include "ooo.h"
+#include "recovery.h"
+#include "reply.h"
 
 static const uint64_t RELEASED_LIFE_NS = UINT64_C(30000000000);
 
-static uint32_t initial_cwnd(const struct tcb *c) {
+uint32_t tcp_initial_cwnd(const struct tcb *c) {
     return 10u * c->mss; /* RFC 6928 */
 }
 
 /* Options of the peer's SYN (RFC 7323 section 2.2, 3.2; RFC 2018 section 2). */
-static void take_syn(struct tcb *c, const struct seg *s) {
+void tcp_take_syn(struct tcb *c, const struct seg *s) {
     uint16_t mss = s->mss ? s->mss : TCP_MSS_DEFAULT;
     if (mss < 64)
         mss = 64;
@@ -20,52 +22,35 @@ static void take_syn(struct tcb *c, const struct seg *s) {
     c->ts_on = s->has_ts;
     c->ts_recent = s->ts_val;
     c->sack_on = s->sack_permitted;
+    /* RFC 3168 section 6.1.1: ECE and CWR offer it, ECE alone accepts. */
+    uint8_t ecn = s->flags & (SEG_ECE | SEG_CWR);
+    c->ecn_on =
+        c->stack->config.use_ecn && ecn == (s->flags & SEG_ACK ? SEG_ECE : SEG_ECE | SEG_CWR);
+    c->irs = s->seq;
     c->rcv_nxt = s->seq + 1;
+    c->rcv_wraps = c->rcv_nxt == 0;
     c->rcv_adv = c->rcv_nxt;
     c->snd_wnd = s->wnd; /* unscaled on a SYN */
     c->snd_wl1 = s->seq;
-    c->snd_wl2 = s->ack;
-    c->cwnd = initial_cwnd(c);
+    c->cwnd = tcp_initial_cwnd(c);
 }
 
-static const struct tcp_listener *listener_of(const struct tcp_stack *t, uint16_t port) {
-    for (size_t i = 0; i < TCP_LISTENERS_MAX; i++)
-        if (t->listener[i].port && t->listener[i].port == port)
-            return &t->listener[i].l;
-    return NULL;
-}
-
-static void passive_open(struct tcp_stack *t, const struct seg *s) {
-    struct net_route route;
-    if (t->half_open >= t->config.backlog_max || !net_route(t->net, &s->src, &route)) {
-        tgw_count_reason(t->counters, TGW_R_tcp_backlog_full);
-        return;
-    }
-    struct tcb *c = tcb_make(t, &s->dst, s->dport, &s->src, s->sport, &route);
-    if (!c) {
-        tgw_count_reason(t->counters, TGW_R_tcp_no_memory);
-        return;
-    }
-    take_syn(c, s);
-    c->state = TCP_SYN_RECEIVED;
-    c->passive = true;
-    t->half_open++;
-    tcb_mark(c);
-}
-
-static void no_connection(struct tcp_stack *t, const struct seg *s) {
-    if ((s->flags & (SEG_SYN | SEG_ACK | SEG_RST)) == SEG_SYN && listener_of(t, s->dport)) {
-        passive_open(t, s);
-        return;
-    }
-    tgw_count_reason(t->counters, TGW_R_tcp_no_connection);
-    tcp_send_rst(t, s);
+/* Karn: a SYN that was sent again tells nothing (RFC 6298 section 3), unless the answer
+ * echoes its timestamp. (That of a cookie holds options: no time.) */
+static void syn_rtt(struct tcb *c, const struct seg *s) {
+    if (c->syn_us)
+        tcp_rtt_sample(c, (uint64_t)(tcp_now_us(c->stack) - c->syn_us) * 1000);
+    else if (c->ts_on && s->has_ts && s->ts_ecr && c->retransmits)
+        tcp_rtt_sample(c, (uint64_t)(tcp_now_ms(c->stack) - s->ts_ecr) * 1000000);
 }
 
 static void become_established(struct tcb *c) {
+    enum { RTTVAR_AFTER_SYN_LOSS_US = 750000 };
+    if (!c->srtt_us && c->retransmits)
+        c->rttvar_us = RTTVAR_AFTER_SYN_LOSS_US; /* RFC 6298 section 5.7: an RTO of 3 s */
     c->state = TCP_ESTABLISHED;
     c->backoff = 0;
-    c->recover = c->high_rxt = c->snd_una;
+    tcp_path_init(c);
     tcb_deadline(c, TCP_D_RTX, 0);
     if (c->stack->config.keepalive_ms)
         tcb_deadline(c, TCP_D_KEEPALIVE,
@@ -89,7 +74,7 @@ static void syn_sent(struct tcb *c, const struct seg *s) {
     }
     if (!(s->flags & SEG_SYN))
         return;
-    take_syn(c, s);
+    tcp_take_syn(c, s);
     if (!ack_good) { /* simultaneous open, section 3.5 */
         c->state = TCP_SYN_RECEIVED;
         t->half_open++;
@@ -97,9 +82,7 @@ static void syn_sent(struct tcb *c, const struct seg *s) {
         tcb_mark(c);
         return;
     }
-    if (c->timing)
-        tcp_rtt_sample(c, t->now_ns - c->rtt_start_ns);
-    c->timing = false;
+    syn_rtt(c, s);
     c->snd_una = c->snd_nxt = c->snd_max = s->ack;
     become_established(c);
     c->ack_now = true;
@@ -119,34 +102,14 @@ static bool syn_received(struct tcb *c, const struct seg *s) {
     t->half_open--;
     c->snd_una = c->snd_nxt = c->snd_max = s->ack;
     c->snd_wnd = (uint32_t)s->wnd << c->snd_wscale;
-    if (c->timing)
-        tcp_rtt_sample(c, t->now_ns - c->rtt_start_ns);
-    c->timing = false;
+    syn_rtt(c, s);
     become_established(c);
     if (!c->passive) {
         tgw_count(t->counters, TGW_C_tcp_connects, 1);
         c->handler->connected(c->user);
         return !c->dead;
     }
-    const struct tcp_listener *l = listener_of(t, c->lport);
-    struct tgw_endpoint local = {.port = c->lport}, remote = {.port = c->rport};
-    memcpy(local.addr, c->local.b, sizeof(local.addr));
-    memcpy(remote.addr, c->remote.b, sizeof(remote.addr));
-    tgw_count(t->counters, TGW_C_tcp_accepts, 1);
-    c->handler = l ? l->handler : NULL;
-    void *user =
-        l ? l->accepted(l->ctx, (struct stream){&tcp_stream_ops, c}, &local, &remote) : NULL;
-    if (c->dead)
-        return false;
-    if (!user) {
-        tcp_send_rst(t, s);
-        tcb_kill(c);
-        return false;
-    }
-    if (c->user || c->deadline_ns[TCP_D_LIFE]) /* accepted() has set it, or released it */
-        return true;
-    c->user = user;
-    return true;
+    return tcp_accept(c, s);
 }
 
 /* First check: sequence number (section 3.10.7.4) with the zero-window exceptions. A
@@ -173,9 +136,9 @@ static void answer_limited(struct tcb *c, enum tgw_reason r) {
 
 /* RFC 7323 section 5.3 R1; idle over 24 days lets old values pass (section 5.5). */
 static bool paws_rejects(const struct tcb *c, const struct seg *s) {
-    const uint64_t days24 = UINT64_C(24) * 86400 * 1000000000;
+    const uint32_t days24_ms = UINT32_C(24) * 86400 * 1000;
     return c->ts_on && s->has_ts && !(s->flags & SEG_RST) && seq_lt(s->ts_val, c->ts_recent) &&
-           c->stack->now_ns - c->last_in_ns < days24;
+           tcp_now_ms(c->stack) - c->last_in_ms < days24_ms;
 }
 
 static void reset_received(struct tcb *c, const struct seg *s) {
@@ -208,6 +171,8 @@ static bool acceptable(struct tcb *c, const struct seg *s) {
             answer_limited(c, TGW_R_tcp_out_of_window);
         else
             drop_and_ack(c, TGW_R_tcp_out_of_window);
+        if (s->len && seq_le(s->seq + s->len, c->rcv_nxt))
+            ooo_duplicate(c, s->seq, s->seq + s->len);
         /* An ACK below the window still counts: the peer may be probing. */
         return !(s->flags & (SEG_RST | SEG_SYN)) && (s->flags & SEG_ACK) &&
                seq_le(s->seq, c->rcv_nxt);
@@ -227,22 +192,13 @@ static bool acceptable(struct tcb *c, const struct seg *s) {
 }
 
 void tcp_enter_time_wait(struct tcb *c) {
-    struct tcp_stack *t = c->stack;
     void *user = c->user;
     const struct stream_handler *handler = c->handler;
-    if (t->time_wait >= t->config.time_wait_max) {
-        tcb_end(c, STREAM_END_OK);
-        return;
-    }
+    bool ack_owed = c->ack_now || c->ack_later;
+    tw_add(c->stack, c);
+    tcb_kill(c);
     c->state = TCP_TIME_WAIT;
-    t->time_wait++;
-    c->user = NULL;
-    tcb_deadline(c, TCP_D_RTX, 0);
-    tcb_deadline(c, TCP_D_KEEPALIVE, 0);
-    tcb_deadline(c, TCP_D_LIFE, t->now_ns + (uint64_t)t->config.time_wait_ms * 1000000);
-    bq_clear(&c->rcv, &t->blocks);
-    ooo_clear(c);
-    tcb_mark(c);
+    c->ack_now = ack_owed; /* with the flush that frees it */
     if (user)
         handler->closed(user, STREAM_END_OK);
 }
@@ -253,6 +209,7 @@ static void take_fin(struct tcb *c) {
     c->fin_received = true;
     c->ack_now = true;
     tcb_mark(c);
+    c->rcv_wraps += c->rcv_nxt == 0;
     if (c->state == TCP_ESTABLISHED)
         c->state = TCP_CLOSE_WAIT;
     else if (c->state == TCP_FIN_WAIT_1)
@@ -272,8 +229,8 @@ static void our_fin_acked(struct tcb *c) {
 
 /* Both FINs are through and the owner has read everything (or is gone). */
 void tcp_finish_if_done(struct tcb *c) {
-    bool unread = c->user && c->rcv.bytes;
-    if (c->dead || !c->fin_acked || !c->fin_received || c->state == TCP_TIME_WAIT)
+    bool unread = c->user && tcb_unread(c);
+    if (c->dead || !c->fin_acked || !c->fin_received)
         return;
     if (unread) { /* nothing more is asked of the peer */
         tcb_deadline(c, TCP_D_KEEPALIVE, 0);
@@ -285,33 +242,23 @@ void tcp_finish_if_done(struct tcb *c) {
         tcp_enter_time_wait(c);
 }
 
-/* TIME_WAIT: a new SYN with a later timestamp or sequence starts anew (RFC 6191). */
-static void time_wait(struct tcb *c, const struct seg *s) {
-    struct tcp_stack *t = c->stack;
-    if ((s->flags & (SEG_SYN | SEG_ACK | SEG_RST)) == SEG_SYN) {
-        bool later =
-            c->ts_on && s->has_ts ? seq_lt(c->ts_recent, s->ts_val) : seq_lt(c->rcv_nxt, s->seq);
-        if (later) {
-            tcb_kill(c);
-            no_connection(t, s);
-            return;
-        }
-    }
-    if (s->flags & SEG_RST)
-        return; /* RFC 1337: no assassination */
-    /* What needs no answer gets none: the peer may be in TIME_WAIT as well. */
-    if (s->len == 0 && !(s->flags & (SEG_SYN | SEG_FIN)) && s->seq == c->rcv_nxt)
+/* RFC 3168 section 6.1.3: CWR ends the echo, CE begins it, in this order. */
+static void take_ecn(struct tcb *c, const struct seg *s) {
+    enum { CE = 3 };
+    if (!c->ecn_on || c->dead)
         return;
-    c->ack_now = true;
-    if (s->flags & SEG_FIN)
-        tcb_deadline(c, TCP_D_LIFE, t->now_ns + (uint64_t)t->config.time_wait_ms * 1000000);
-    tcb_mark(c);
+    if (s->flags & SEG_CWR)
+        c->ecn_echo = false;
+    if (s->ecn == CE && s->len) {
+        c->ecn_echo = true;
+        c->ack_now = true;
+    }
 }
 
 static void synchronized(struct tcb *c, const struct seg *s, struct rte_mbuf *m) {
     if (!acceptable(c, s))
         return;
-    c->last_in_ns = c->stack->now_ns;
+    c->last_in_ms = tcp_now_ms(c->stack);
     c->probes = 0;
     if (!(s->flags & SEG_ACK))
         return;
@@ -321,6 +268,7 @@ static void synchronized(struct tcb *c, const struct seg *s, struct rte_mbuf *m)
         return;
     if (c->fin_acked)
         our_fin_acked(c);
+    take_ecn(c, s);
     if (!c->dead && s->len && !c->fin_received)
         tcp_receive(c, s, m);
     if (!c->dead && (s->flags & SEG_FIN) && !c->fin_received && s->seq + s->len == c->rcv_nxt)
@@ -328,35 +276,41 @@ static void synchronized(struct tcb *c, const struct seg *s, struct rte_mbuf *m)
     tcp_finish_if_done(c);
 }
 
-void tcp_input(void *stack, const struct seg *s, struct rte_mbuf *m) {
-    struct tcp_stack *t = stack;
-    struct tcb *c = tcb_find(t, &s->dst, s->dport, &s->src, s->sport);
-    if (!c)
-        no_connection(t, s);
+static void no_connection(struct tcp_stack *t, const struct seg *s, struct rte_mbuf *m) {
+    bool drop = false;
+    if ((s->flags & (SEG_SYN | SEG_ACK | SEG_RST)) == SEG_SYN && tcp_is_listening(t, s->dport)) {
+        tcp_passive_open(t, s, 0);
+        return;
+    }
+    struct tcb *c = tcp_cookie_open(t, s, &drop);
+    if (c) {
+        synchronized(c, s, m);
+        return;
+    }
+    tgw_count_reason(t->counters, TGW_R_tcp_no_connection);
+    if (!drop)
+        tcp_send_rst(t, s);
+}
+
+static void input(struct tcp_stack *t, const struct seg *s, struct rte_mbuf *m,
+                  const struct flow_key *k, uint64_t hash) {
+    struct tcb *c = tcb_find_hashed(t, k, hash);
+    struct tw_entry *waiting = c ? NULL : tw_find(&t->tw, hash);
+    uint32_t iss_min = 0;
+    if (waiting && !tw_input(t, waiting, s, &iss_min))
+        return;
+    if (waiting && tcp_is_listening(t, s->dport))
+        tcp_passive_open(t, s, iss_min);
+    else if (!c)
+        no_connection(t, s, m);
     else if (c->state == TCP_SYN_SENT)
         syn_sent(c, s);
-    else if (c->state == TCP_TIME_WAIT)
-        time_wait(c, s);
     else
         synchronized(c, s, m);
 }
 
-/* RFC 5927: believe only what quotes a segment that is in flight. A hard error ends an
- * opening connection, never a live one (RFC 1122 section 4.2.3.9). */
-void tcp_icmp_error(void *stack, const struct net_icmp_error *e) {
+void tcp_input(void *stack, const struct seg *s, struct rte_mbuf *m) {
     struct tcp_stack *t = stack;
-    struct tcb *c = tcb_find(t, &e->local, e->lport, &e->remote, e->rport);
-    if (!c || seq_lt(e->seq, c->snd_una) || !seq_lt(e->seq, c->snd_max)) {
-        tgw_count_reason(t->counters, TGW_R_icmp_no_match);
-        return;
-    }
-    uint32_t headers = ip_addr_is4(&e->remote) ? 40 : 60;
-    if (e->too_big && e->mtu >= TCP_MSS_DEFAULT + 40 && e->mtu - headers < c->mss) {
-        c->mss = (uint16_t)(e->mtu - headers); /* RFC 1191 section 6 */
-        c->snd_nxt = c->snd_una;
-        tcb_mark(c);
-    } else if (e->hard && c->state == TCP_SYN_SENT) {
-        tgw_count(t->counters, TGW_C_tcp_connect_failures, 1);
-        tcb_end(c, STREAM_END_REFUSED);
-    }
+    const struct flow_key k = {s->dst, s->src, s->dport, s->sport, 0};
+    input(t, s, m, &k, flow_hash(t->key, &k));
 }
