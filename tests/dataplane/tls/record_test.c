@@ -188,6 +188,26 @@ static void padding_is_taken_off_and_must_not_be_all(void) {
     rig_fini(&rig);
 }
 
+/* RFC 8446 section 5.4: content, type and padding together are 2^14 + 1 bytes at most. */
+static void padding_has_a_limit(void) {
+    static uint8_t inner[TLS_PLAIN_BYTES_MAX + 2] = {'a', TLS_APPLICATION_DATA};
+    uint8_t secret[TLS_SECRET_BYTES_MAX] = {3}, *record = rig.record;
+    struct tls_plain p;
+    enum tls_alert alert;
+    rig_init(&rig, TLS_AES_128_GCM_SHA256, secret);
+    for (size_t len = TLS_PLAIN_BYTES_MAX + 1; len <= TLS_PLAIN_BYTES_MAX + 2; len++) {
+        const size_t body = len + TLS_TAG_BYTES;
+        const uint8_t header[] = {23, 3, 3, (uint8_t)(body >> 8), (uint8_t)body};
+        memcpy(record, header, sizeof(header));
+        CU_ASSERT(tls_key_seal(&rig.seal, rig.seal.iv, header, sizeof(header), inner, len,
+                               record + sizeof(header)));
+        bool opened = tls_record_open(&rig.open, 0, record, rig.plain, &p, &alert);
+        CU_ASSERT_EQUAL(opened, len == TLS_PLAIN_BYTES_MAX + 1);
+        CU_ASSERT(opened ? p.len == 1 : alert == TLS_RECORD_OVERFLOW);
+    }
+    rig_fini(&rig);
+}
+
 int main(void) {
     static const struct suite_case cases[] = {
         {"key schedule follows the trace", key_schedule_follows_the_trace},
@@ -195,6 +215,7 @@ int main(void) {
         {"every suite seals and opens every size", every_suite_seals_and_opens_every_size},
         {"a changed bit or number is seen", a_changed_bit_or_number_is_seen},
         {"headers that cannot be are refused", headers_that_cannot_be_are_refused},
+        {"padding has a limit", padding_has_a_limit},
         {"padding is taken off and must not be all", padding_is_taken_off_and_must_not_be_all},
     };
     return suite_run("tls/record", cases, sizeof(cases) / sizeof(cases[0]));
