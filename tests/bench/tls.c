@@ -1,7 +1,7 @@
 /* What TLS costs a core, in one thread: records sealed and opened, keys derived, and the
  * gateway's share of handshakes (the client's share is not timed).
  *
- *   bench-tls [HANDSHAKES] */
+ *   bench-tls [HANDSHAKES [full|resumed]]     full, resumed: only those, for a profile */
 #include "tests/dataplane/tls/rig.h"
 #include <openssl/err.h>
 #include <stdio.h>
@@ -172,6 +172,10 @@ int main(int argc, char **argv) {
     int count = argc > 1 ? atoi(argv[1]) : HANDSHAKES;
     if (!tls_crypto_init(&bench.crypto) || count < 1)
         return 2;
+    if (argc > 2) {
+        handshakes("ec", "EC", strcmp(argv[2], "resumed") == 0, count);
+        return 0;
+    }
     records(&bench, TLS_AES_128_GCM_SHA256, "TLS_AES_128_GCM_SHA256");
     records(&bench, TLS_AES_256_GCM_SHA384, "TLS_AES_256_GCM_SHA384");
     records(&bench, TLS_CHACHA20_POLY1305_SHA256, "TLS_CHACHA20_POLY1305");
