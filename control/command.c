@@ -79,7 +79,7 @@ static bool drain(struct request *r) {
     if (!request_number(r, "timeout_s", (uint32_t)g->config.drain_timeout_seconds, 0, 86400,
                         &timeout_s))
         return true;
-    gateway_drain(g, timeout_s, false, "operator");
+    gateway_drain(g, timeout_s, false, &(struct change_order){r->who, "tgwctl drain"});
     cJSON_AddNumberToObject(r->result, "deadline_s", timeout_s);
     cJSON_AddNumberToObject(r->result, "sessions",
                             (double)bridge_counter(&g->bridge, TGW_C_sessions));
@@ -193,7 +193,7 @@ void request_finish(struct request *r) {
     free(r);
 }
 
-void command_run(struct gateway *g, const char *line, size_t len,
+void command_run(struct gateway *g, const char *who, const char *line, size_t len,
                  void (*answer)(void *ctx, char *text), void *ctx) {
     struct request *r = calloc(1, sizeof(*r));
     if (!r) {
@@ -205,6 +205,7 @@ void command_run(struct gateway *g, const char *line, size_t len,
                           .result = cJSON_CreateObject(),
                           .answer = answer,
                           .ctx = ctx};
+    snprintf(r->who, sizeof(r->who), "%s", who);
     r->args = cJSON_GetObjectItemCaseSensitive(r->line, "args");
     if (dispatch(r))
         request_finish(r);

@@ -49,29 +49,33 @@ static void recall(struct gateway *g) {
     state_save(&g->state, g->config.state_dir);
 }
 
-bool gateway_init(struct gateway *g, char *err, size_t err_bytes) {
-    if (strcmp(g->config.token_store, "memory") != 0) {
-        snprintf(err, err_bytes, "token_store: \"%s\" is not built into this version",
-                 g->config.token_store);
-        return false;
+static bool need_store(struct gateway *g, char *err, size_t err_bytes) {
+    if (!g->store.ops) {
+        g->store = (struct token_store){
+            &memory_store_ops, memory_store_create(TOKENS_MAX, g->config.replay_window_seconds)};
     }
-    if (!read_secret(g, err, err_bytes))
-        return false;
-    g->store = memory_store_create(TOKENS_MAX, g->config.replay_window_seconds);
-    if (!g->store) {
+    if (!g->store.impl)
         snprintf(err, err_bytes, "token_store: no memory");
+    return g->store.impl != NULL;
+}
+
+bool gateway_init(struct gateway *g, char *err, size_t err_bytes) {
+    if (!read_secret(g, err, err_bytes) || !need_store(g, err, err_bytes))
         return false;
-    }
+    g->store_up = g->store.ops->is_up(g->store.impl);
     recall(g);
     return true;
 }
 
 void gateway_fini(struct gateway *g) {
+    g->store.ops->close(g->store.impl); /* whoever waits is refused, while that can be said */
     bridge_detach(&g->bridge);
     log_set_sink(NULL, NULL);
     history_free(&g->history);
     live_free(&g->live);
-    memory_store_destroy(g->store);
+    map_free(&g->waiting);
+    limit_free(&g->source_rate);
+    limit_free(&g->user_rate);
     explicit_bzero(g->secret, sizeof(g->secret));
 }
 
@@ -87,6 +91,7 @@ void gateway_send_policy(struct gateway *g) {
             .msg = {.type = TGW_CMD_POLICY, .len = sizeof(p)},
             .draining = g->draining,
             .refusals_as_close = strcmp(g->config.browser_refusals, "close") == 0,
+            .token_store_unavailable = !g->store_up,
             .sessions_max = (uint32_t)(g->config.sessions_max / g->bridge.cores) + 1,
             .drain_deadline_ms = g->draining ? deadline_left_ms(g) : 0,
             .admit_percent = g->state.admit_percent};
@@ -151,6 +156,7 @@ void gateway_reconfigure(struct gateway *g, const struct config *fresh,
                   change[i].live ? "applied" : "needs a restart");
     take_live_keys(&g->config, fresh);
     log_set_level(g->config.log_level);
+    g->store.ops->set_replay_window(g->store.impl, g->config.replay_window_seconds);
     gateway_send_policy(g);
 }
 
@@ -180,7 +186,8 @@ static void on_closed(struct gateway *g, const struct tgw_ev_closed *e) {
     log_event(LOG_INFO, "session_closed", &about, message);
 }
 
-static void on_refused(const struct tgw_ev_refused *e) {
+static void on_refused(struct gateway *g, const struct tgw_ev_refused *e) {
+    live_close(&g->live, e->handle);
     if (!tgw_ident_valid(&e->ident))
         return;
     const struct log_about about = {.ident = &e->ident,
@@ -196,6 +203,9 @@ static void on_event(void *ctx, uint32_t core, const union tgw_event *e) {
     case TGW_EV_AUTH:
         auth_request(g, core, &e->auth);
         break;
+    case TGW_EV_AUTH_GONE:
+        auth_gone(g, &e->auth_gone);
+        break;
     case TGW_EV_OPEN:
         on_open(g, &e->open);
         break;
@@ -203,7 +213,7 @@ static void on_event(void *ctx, uint32_t core, const union tgw_event *e) {
         on_closed(g, &e->closed);
         break;
     case TGW_EV_REFUSED:
-        on_refused(&e->refused);
+        on_refused(g, &e->refused);
         break;
     case TGW_EV_SESSION:
         if (e->msg.seq == SYNC_SEQ) {
@@ -293,6 +303,17 @@ static void sample(struct gateway *g) {
         sync_live(g);
 }
 
+/* Readiness shows a store that is away; sessions do not notice. */
+static void watch_store(struct gateway *g) {
+    bool up = g->store.ops->is_up(g->store.impl);
+    if (up == g->store_up)
+        return;
+    g->store_up = up;
+    log_plain(up ? LOG_INFO : LOG_WARN, up ? "token_store_up" : "token_store_down", "%s",
+              up ? "tokens can be consumed" : "new sessions are refused");
+    gateway_send_policy(g);
+}
+
 /* Nobody is left, or the deadline and the spread of the closes behind it have passed. */
 static bool drain_is_over(const struct gateway *g, uint64_t left) {
     uint64_t end_ns = g->drain_deadline_ns + TGW_DRAIN_SPREAD_MS * UINT64_C(1000000) + SECOND_NS;
@@ -331,6 +352,7 @@ uint32_t gateway_turn(struct gateway *g, uint64_t now_ns, uint64_t now_s) {
     uint32_t events = g->bridge.shm ? bridge_poll(&g->bridge, EVENTS_A_TURN, on_event, g) : 0;
     query_advance(&g->queries, &g->bridge, now_ns);
     sample(g);
+    watch_store(g);
     follow_drain(g);
     return events;
 }
@@ -340,5 +362,7 @@ bool gateway_ready(const struct gateway *g, cJSON *reasons) {
         cJSON_AddItemToArray(reasons, cJSON_CreateString("draining"));
     if (!g->bridge.shm)
         cJSON_AddItemToArray(reasons, cJSON_CreateString("dataplane_unavailable"));
-    return !g->draining && g->bridge.shm;
+    if (!g->store_up)
+        cJSON_AddItemToArray(reasons, cJSON_CreateString("token_store_unavailable"));
+    return !g->draining && g->bridge.shm && g->store_up;
 }

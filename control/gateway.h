@@ -8,6 +8,7 @@
 #include "grant.h"
 #include "histogram.h"
 #include "history.h"
+#include "limit.h"
 #include "live.h"
 #include "query.h"
 #include "state.h"
@@ -19,7 +20,9 @@ struct gateway {
     const char *config_path; /* of the file that config came from */
     char *const *envp;
     struct bridge bridge;
-    struct memory_store *store;
+    struct token_store store;
+    bool store_up;
+    uint64_t (*clock_ns)(void); /* how long the store takes; NULL: the turn's time */
     uint8_t secret[GRANT_SECRET_MAX];
     size_t secret_len;
     uint64_t started_ns, now_ns, now_s; /* of the turn */
@@ -30,6 +33,8 @@ struct gateway {
     uint64_t drain_deadline_ns;
     uint32_t dataplane_terms; /* SIGTERMs of the dataplane that were obeyed */
     struct live live;
+    struct map waiting; /* handle -> request that waits for the store (auth.c) */
+    struct limit source_rate, user_rate;
     uint64_t events_lost; /* of the dataplane, as of the last synchronisation */
     struct queries queries;
     /* For the metrics. */
@@ -39,7 +44,7 @@ struct gateway {
     uint64_t sampled_total[TGW_CORES_MAX], sampled_idle[TGW_CORES_MAX];
 };
 
-/* False with one line in err. */
+/* With `store` as main.c has opened it, else the embedded one. False with one line in err. */
 bool gateway_init(struct gateway *g, char *err, size_t err_bytes);
 void gateway_fini(struct gateway *g);
 /* A turn of the loop; sets the time, attaches, beats, takes events. Returns events. */
@@ -55,6 +60,7 @@ bool gateway_ready(const struct gateway *g, cJSON *reasons);
 
 /* auth.c: the verdict over one request. */
 void auth_request(struct gateway *g, uint32_t core, const struct tgw_ev_auth *e);
+void auth_gone(struct gateway *g, const struct tgw_ev_auth_gone *e);
 /* 32 random bytes, base64url: 43 characters and NUL. False: no randomness. */
 bool token_make(char out[44], uint8_t hash[TGW_TOKEN_HASH_BYTES]);
 bool token_hash(const char *token, uint8_t hash[TGW_TOKEN_HASH_BYTES]);
