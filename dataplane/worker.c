@@ -13,6 +13,7 @@ enum {
     SLEEP_US_MIN = 20,
     SLEEP_US_MAX = 250,
     NET_TICK_NS = 10000000,
+    ACK_DELAY_MS = 40, /* what most stacks wait at most */
 };
 
 struct worker {
@@ -133,6 +134,7 @@ void worker_tcp_config(struct tcp_config *t, uint32_t sessions_max, struct tgw_c
     /* Two legs a session, and as many again that are on their way in or out. */
     t->connections_max = sessions_max * 4;
     t->time_wait_max = sessions_max * 4;
+    t->ack_delay_ms = ACK_DELAY_MS;
     t->counters = counters;
     RAND_bytes(t->secret, sizeof(t->secret));
     RAND_bytes((unsigned char *)&t->seed, sizeof(t->seed));

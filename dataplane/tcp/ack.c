@@ -2,13 +2,13 @@
  * SACK information by RFC 2018. */
 #include "tcb.h"
 
-static void insert_range(struct tcb *c, uint32_t start, uint32_t end) {
+static void insert_range(struct tcp_flight *f, uint32_t start, uint32_t end) {
     struct tcp_range merged[TCP_SACKED_MAX + 1];
     uint8_t n = 0;
     struct tcp_range fresh = {start, end};
     bool placed = false;
-    for (uint8_t i = 0; i < c->sacked_count; i++) {
-        struct tcp_range r = c->sacked[i];
+    for (uint8_t i = 0; i < f->sacked_count; i++) {
+        struct tcp_range r = f->sacked[i];
         if (seq_lt(r.end, fresh.start)) {
             merged[n++] = r;
         } else if (seq_lt(fresh.end, r.start)) {
@@ -24,25 +24,26 @@ static void insert_range(struct tcb *c, uint32_t start, uint32_t end) {
     if (!placed)
         merged[n++] = fresh;
     /* Over the limit the highest is forgotten: it will be reported again. */
-    c->sacked_count = n < TCP_SACKED_MAX ? n : TCP_SACKED_MAX;
-    memcpy(c->sacked, merged, c->sacked_count * sizeof(merged[0]));
+    f->sacked_count = n < TCP_SACKED_MAX ? n : TCP_SACKED_MAX;
+    memcpy(f->sacked, merged, f->sacked_count * sizeof(merged[0]));
 }
 
 static void trim_sacked(struct tcb *c) {
+    struct tcp_flight *f = c->flight;
     uint8_t n = 0;
-    for (uint8_t i = 0; i < c->sacked_count; i++) {
-        struct tcp_range r = c->sacked[i];
+    for (uint8_t i = 0; i < f->sacked_count; i++) {
+        struct tcp_range r = f->sacked[i];
         if (seq_le(r.end, c->snd_una))
             continue;
         if (seq_lt(r.start, c->snd_una))
             r.start = c->snd_una;
-        c->sacked[n++] = r;
+        f->sacked[n++] = r;
     }
-    c->sacked_count = n;
+    f->sacked_count = n;
 }
 
 static void take_sack(struct tcb *c, const struct seg *s) {
-    for (uint8_t i = 0; c->sack_on && i < s->sack_count; i++) {
+    for (uint8_t i = 0; c->sack_on && c->flight && i < s->sack_count; i++) {
         uint32_t start = s->sack[i].start, end = s->sack[i].end;
         if (!seq_lt(start, end))
             continue;
@@ -52,26 +53,28 @@ static void take_sack(struct tcb *c, const struct seg *s) {
         }
         if (seq_lt(start, c->snd_una) || seq_lt(c->snd_max, end))
             continue;
-        insert_range(c, start, end);
+        insert_range(c->flight, start, end);
     }
 }
 
 static void enter_recovery(struct tcb *c) {
-    uint32_t flight = c->snd_max - c->snd_una;
-    c->in_recovery = true;
-    c->recover = c->snd_max;
-    c->ssthresh = flight / 2 > 2u * c->mss ? flight / 2 : 2u * c->mss;
+    struct tcp_flight *f = c->flight;
+    uint32_t inflight = c->snd_max - c->snd_una;
+    f->in_recovery = true;
+    f->recover = c->snd_max;
+    c->ssthresh = inflight / 2 > 2u * c->mss ? inflight / 2 : 2u * c->mss;
     c->cwnd = c->ssthresh;
-    c->high_rxt = c->snd_una;
-    c->rtx_now = true;
+    f->high_rxt = c->snd_una;
+    f->rtx_now = true;
 }
 
 static void duplicate(struct tcb *c) {
-    if (c->dupacks < UINT8_MAX)
-        c->dupacks++;
-    if (c->in_recovery)
-        c->rtx_now = c->sacked_count > 0;
-    else if (c->dupacks >= TCP_DUPACKS && seq_le(c->recover, c->snd_una))
+    struct tcp_flight *f = c->flight;
+    if (f->dupacks < UINT8_MAX)
+        f->dupacks++;
+    if (f->in_recovery)
+        f->rtx_now = f->sacked_count > 0;
+    else if (f->dupacks >= TCP_DUPACKS && seq_le(f->recover, c->snd_una))
         enter_recovery(c);
     tcb_mark(c);
 }
@@ -88,8 +91,9 @@ static void grow(struct tcb *c, uint32_t acked) {
 }
 
 static void release_sent(struct tcb *c, uint32_t acked) {
-    uint32_t data = acked < c->snd.bytes ? acked : c->snd.bytes;
-    bq_consume(&c->snd, &c->stack->blocks, data);
+    struct tcp_flight *f = c->flight;
+    uint32_t data = acked < f->snd.bytes ? acked : f->snd.bytes;
+    bq_consume(&f->snd, &c->stack->blocks, data);
     if (acked > data) { /* our FIN */
         assert(acked == data + 1 && c->fin_queued);
         c->fin_queued = false;
@@ -98,25 +102,26 @@ static void release_sent(struct tcb *c, uint32_t acked) {
 }
 
 static void advance(struct tcb *c, uint32_t ack) {
+    struct tcp_flight *f = c->flight;
     uint32_t acked = ack - c->snd_una;
-    if (c->timing && seq_le(c->rtt_seq, ack)) {
-        c->timing = false;
-        tcp_rtt_sample(c, c->stack->now_ns - c->rtt_start_ns);
+    if (f->timing && seq_le(f->rtt_seq, ack)) {
+        f->timing = false;
+        tcp_rtt_sample(c, c->stack->now_ns - f->rtt_start_ns);
     }
     release_sent(c, acked);
     c->snd_una = ack;
     if (seq_lt(c->snd_nxt, ack))
         c->snd_nxt = ack;
-    if (seq_lt(c->high_rxt, ack))
-        c->high_rxt = ack;
+    if (seq_lt(f->high_rxt, ack))
+        f->high_rxt = ack;
     c->backoff = 0;
-    c->dupacks = 0;
-    c->unacked_since_ns = c->stack->now_ns;
+    f->dupacks = 0;
+    f->unacked_since_ns = c->stack->now_ns;
     trim_sacked(c);
-    if (c->in_recovery && seq_le(c->recover, ack))
-        c->in_recovery = false;
-    else if (c->in_recovery)
-        c->rtx_now = true; /* RFC 6582 section 3.2: a partial ACK shows the next hole */
+    if (f->in_recovery && seq_le(f->recover, ack))
+        f->in_recovery = false;
+    else if (f->in_recovery)
+        f->rtx_now = true; /* RFC 6582 section 3.2: a partial ACK shows the next hole */
     else
         grow(c, acked);
     tcb_deadline(c, TCP_D_RTX, 0); /* the output pass sets it anew */
@@ -129,28 +134,27 @@ static void update_window(struct tcb *c, const struct seg *s, bool advanced) {
     uint32_t wnd = (uint32_t)s->wnd << c->snd_wscale;
     if (s->ack != c->snd_una) /* an old one: RFC 9293 section 3.10.7.4 */
         return;
-    if (!advanced &&
-        !(seq_lt(c->snd_wl1, s->seq) || (c->snd_wl1 == s->seq && seq_le(c->snd_wl2, s->ack))))
+    if (!advanced && !seq_le(c->snd_wl1, s->seq)) /* SND.WL2 <= SEG.ACK is SND.UNA here */
         return;
     if (wnd > c->snd_wnd || (c->snd_wnd == 0) != (wnd == 0)) {
         if (c->snd_wnd == 0) {
             /* The window opened: what a probe sent and lost goes again from the start. */
             c->snd_nxt = c->snd_una;
             c->backoff = 0;
-            c->unacked_since_ns = c->stack->now_ns;
+            if (c->flight)
+                c->flight->unacked_since_ns = c->stack->now_ns;
             tcb_deadline(c, TCP_D_RTX, 0);
         }
         tcb_mark(c);
     }
     c->snd_wnd = wnd;
     c->snd_wl1 = s->seq;
-    c->snd_wl2 = s->ack;
 }
 
-static void tell_room(struct tcb *c) {
-    if (!c->want_write || !c->user || c->dead)
+void tcp_tell_room(struct tcb *c) {
+    if (!c->want_write || !c->user || !tcb_can_write(c))
         return;
-    if (c->snd.bytes > c->stack->config.snd_buffer_bytes / 2)
+    if (tcb_queued(c) > c->stack->config.snd_buffer_bytes / 2)
         return;
     c->want_write = false;
     c->handler->writable(c->user);
@@ -165,16 +169,17 @@ bool tcp_ack(struct tcb *c, const struct seg *s) {
         tcp_challenge(c);
         return false;
     }
-    uint8_t before = c->sacked_count;
+    struct tcp_flight *f = c->flight;
+    uint8_t before = f ? f->sacked_count : 0;
     bool advanced = seq_lt(c->snd_una, s->ack);
     take_sack(c, s);
     if (advanced) {
         advance(c, s->ack);
     } else if (s->ack == c->snd_una && c->snd_una != c->snd_max && s->len == 0 &&
-               !(s->flags & SEG_FIN) && (wnd == c->snd_wnd || c->sacked_count > before)) {
+               !(s->flags & SEG_FIN) && (wnd == c->snd_wnd || f->sacked_count > before)) {
         duplicate(c); /* RFC 5681 section 2 */
     }
     update_window(c, s, advanced);
-    tell_room(c);
+    tcp_tell_room(c);
     return !c->dead;
 }

@@ -3,7 +3,7 @@
 
 static const uint64_t RELEASED_LIFE_NS = UINT64_C(30000000000);
 
-static uint32_t initial_cwnd(const struct tcb *c) {
+uint32_t tcp_initial_cwnd(const struct tcb *c) {
     return 10u * c->mss; /* RFC 6928 */
 }
 
@@ -20,12 +20,13 @@ static void take_syn(struct tcb *c, const struct seg *s) {
     c->ts_on = s->has_ts;
     c->ts_recent = s->ts_val;
     c->sack_on = s->sack_permitted;
+    c->irs = s->seq;
     c->rcv_nxt = s->seq + 1;
+    c->rcv_wraps = c->rcv_nxt == 0;
     c->rcv_adv = c->rcv_nxt;
     c->snd_wnd = s->wnd; /* unscaled on a SYN */
     c->snd_wl1 = s->seq;
-    c->snd_wl2 = s->ack;
-    c->cwnd = initial_cwnd(c);
+    c->cwnd = tcp_initial_cwnd(c);
 }
 
 static const struct tcp_listener *listener_of(const struct tcp_stack *t, uint16_t port) {
@@ -62,10 +63,15 @@ static void no_connection(struct tcp_stack *t, const struct seg *s) {
     tcp_send_rst(t, s);
 }
 
+/* Karn: a SYN that was sent again tells nothing (RFC 6298 section 3). */
+static void syn_rtt(struct tcb *c) {
+    if (c->syn_us)
+        tcp_rtt_sample(c, (uint64_t)((uint32_t)(c->stack->now_ns / 1000) - c->syn_us) * 1000);
+}
+
 static void become_established(struct tcb *c) {
     c->state = TCP_ESTABLISHED;
     c->backoff = 0;
-    c->recover = c->high_rxt = c->snd_una;
     tcb_deadline(c, TCP_D_RTX, 0);
     if (c->stack->config.keepalive_ms)
         tcb_deadline(c, TCP_D_KEEPALIVE,
@@ -97,9 +103,7 @@ static void syn_sent(struct tcb *c, const struct seg *s) {
         tcb_mark(c);
         return;
     }
-    if (c->timing)
-        tcp_rtt_sample(c, t->now_ns - c->rtt_start_ns);
-    c->timing = false;
+    syn_rtt(c);
     c->snd_una = c->snd_nxt = c->snd_max = s->ack;
     become_established(c);
     c->ack_now = true;
@@ -119,9 +123,7 @@ static bool syn_received(struct tcb *c, const struct seg *s) {
     t->half_open--;
     c->snd_una = c->snd_nxt = c->snd_max = s->ack;
     c->snd_wnd = (uint32_t)s->wnd << c->snd_wscale;
-    if (c->timing)
-        tcp_rtt_sample(c, t->now_ns - c->rtt_start_ns);
-    c->timing = false;
+    syn_rtt(c);
     become_established(c);
     if (!c->passive) {
         tgw_count(t->counters, TGW_C_tcp_connects, 1);
@@ -143,7 +145,7 @@ static bool syn_received(struct tcb *c, const struct seg *s) {
         tcb_kill(c);
         return false;
     }
-    if (c->user || c->deadline_ns[TCP_D_LIFE]) /* accepted() has set it, or released it */
+    if (c->user || c->deadline_ms[TCP_D_LIFE]) /* accepted() has set it, or released it */
         return true;
     c->user = user;
     return true;
@@ -173,9 +175,9 @@ static void answer_limited(struct tcb *c, enum tgw_reason r) {
 
 /* RFC 7323 section 5.3 R1; idle over 24 days lets old values pass (section 5.5). */
 static bool paws_rejects(const struct tcb *c, const struct seg *s) {
-    const uint64_t days24 = UINT64_C(24) * 86400 * 1000000000;
+    const uint32_t days24_ms = UINT32_C(24) * 86400 * 1000;
     return c->ts_on && s->has_ts && !(s->flags & SEG_RST) && seq_lt(s->ts_val, c->ts_recent) &&
-           c->stack->now_ns - c->last_in_ns < days24;
+           tcp_now_ms(c->stack) - c->last_in_ms < days24_ms;
 }
 
 static void reset_received(struct tcb *c, const struct seg *s) {
@@ -240,8 +242,7 @@ void tcp_enter_time_wait(struct tcb *c) {
     tcb_deadline(c, TCP_D_RTX, 0);
     tcb_deadline(c, TCP_D_KEEPALIVE, 0);
     tcb_deadline(c, TCP_D_LIFE, t->now_ns + (uint64_t)t->config.time_wait_ms * 1000000);
-    bq_clear(&c->rcv, &t->blocks);
-    ooo_clear(c);
+    tcb_rest(c);
     tcb_mark(c);
     if (user)
         handler->closed(user, STREAM_END_OK);
@@ -253,6 +254,7 @@ static void take_fin(struct tcb *c) {
     c->fin_received = true;
     c->ack_now = true;
     tcb_mark(c);
+    c->rcv_wraps += c->rcv_nxt == 0;
     if (c->state == TCP_ESTABLISHED)
         c->state = TCP_CLOSE_WAIT;
     else if (c->state == TCP_FIN_WAIT_1)
@@ -272,7 +274,7 @@ static void our_fin_acked(struct tcb *c) {
 
 /* Both FINs are through and the owner has read everything (or is gone). */
 void tcp_finish_if_done(struct tcb *c) {
-    bool unread = c->user && c->rcv.bytes;
+    bool unread = c->user && tcb_unread(c);
     if (c->dead || !c->fin_acked || !c->fin_received || c->state == TCP_TIME_WAIT)
         return;
     if (unread) { /* nothing more is asked of the peer */
@@ -311,7 +313,7 @@ static void time_wait(struct tcb *c, const struct seg *s) {
 static void synchronized(struct tcb *c, const struct seg *s, struct rte_mbuf *m) {
     if (!acceptable(c, s))
         return;
-    c->last_in_ns = c->stack->now_ns;
+    c->last_in_ms = tcp_now_ms(c->stack);
     c->probes = 0;
     if (!(s->flags & SEG_ACK))
         return;

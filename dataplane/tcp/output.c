@@ -29,7 +29,7 @@ static uint32_t put_timestamps(const struct tcb *c, uint8_t *o) {
  * make one block. */
 static uint32_t put_sack(const struct tcb *c, uint8_t *o, uint32_t most) {
     uint32_t n = 0;
-    for (const struct tcp_ooo *e = c->ooo; e && n < most; n++) {
+    for (const struct tcp_ooo *e = c->flight->ooo; e && n < most; n++) {
         uint32_t start = e->seq, end = e->seq + e->len;
         for (e = e->next; e && seq_le(e->seq, end); e = e->next)
             end = seq_lt(end, e->seq + e->len) ? e->seq + e->len : end;
@@ -75,7 +75,7 @@ static uint32_t put_options(const struct tcb *c, uint8_t *o, uint8_t flags) {
     if (flags & SEG_SYN)
         return put_syn_options(c, o, flags & SEG_ACK);
     uint32_t n = c->ts_on ? put_timestamps(c, o) : 0;
-    if (c->sack_on && c->ooo)
+    if (c->sack_on && c->flight && c->flight->ooo)
         n += put_sack(c, o + n, c->ts_on ? 3 : 4);
     return n;
 }
@@ -85,7 +85,7 @@ static uint32_t put_options(const struct tcb *c, uint8_t *o, uint8_t flags) {
 uint32_t tcp_rcv_space(const struct tcb *c) {
     uint32_t most = c->stack->config.rcv_buffer_bytes, told = UINT32_C(65535) << c->rcv_wscale;
     most = most < told ? most : told;
-    return c->rcv.bytes < most ? most - c->rcv.bytes : 0;
+    return tcb_unread(c) < most ? most - tcb_unread(c) : 0;
 }
 
 /* The window to advertise: never less than promised (RFC 9293 section 3.8.6), no
@@ -141,11 +141,13 @@ static bool emit(struct tcb *c, uint32_t seq, uint32_t len, uint8_t flags) {
     put32(head + 16, 0); /* checksum, urgent pointer */
     memcpy(head + sizeof(struct rte_tcp_hdr), options, opt);
     if (len)
-        bq_copy(&c->snd, seq - c->snd_una, head + sizeof(struct rte_tcp_hdr) + opt, len);
+        bq_copy(&c->flight->snd, seq - c->snd_una, head + sizeof(struct rte_tcp_hdr) + opt, len);
     net_output(t->net, t->now_ns, m, &c->local, &c->remote, 0, c->iface);
     tgw_count(t->counters, TGW_C_tcp_segments_out, 1);
-    if (flags & SEG_ACK)
-        c->ack_now = false;
+    if (flags & SEG_ACK) {
+        c->ack_now = c->ack_later = false;
+        c->rcv_acked = c->rcv_nxt;
+    }
     return true;
 }
 
@@ -186,58 +188,60 @@ void tcp_challenge(struct tcb *c) {
 
 static uint32_t payload_max(const struct tcb *c) {
     uint32_t opt = c->ts_on ? TCP_TS_BYTES : 0;
-    if (c->sack_on && c->ooo)
+    if (c->sack_on && c->flight && c->flight->ooo)
         opt = OPTIONS_MAX;
     return c->mss - opt;
 }
 
 static void start_timing(struct tcb *c, uint32_t seq) {
-    if (c->timing)
+    struct tcp_flight *f = c->flight;
+    if (f->timing)
         return;
-    c->timing = true;
-    c->rtt_seq = seq;
-    c->rtt_start_ns = c->stack->now_ns;
+    f->timing = true;
+    f->rtt_seq = seq;
+    f->rtt_start_ns = c->stack->now_ns;
 }
 
 static void advance_snd_nxt(struct tcb *c, uint32_t n) {
     bool again = seq_lt(c->snd_nxt, c->snd_max);
     if (c->snd_una == c->snd_max)
-        c->unacked_since_ns = c->stack->now_ns;
+        c->flight->unacked_since_ns = c->stack->now_ns;
     if (again) {
         c->retransmits++;
-        c->timing = false; /* Karn: RFC 6298 section 3 */
+        c->flight->timing = false; /* Karn: RFC 6298 section 3 */
         tgw_count(c->stack->counters, TGW_C_tcp_retransmits, 1);
     } else {
-        c->bytes_out += n;
         tgw_count(c->stack->counters, TGW_C_tcp_bytes_out, n);
         start_timing(c, c->snd_nxt + n);
     }
     c->snd_nxt += n;
-    if (seq_lt(c->snd_max, c->snd_nxt))
+    if (seq_lt(c->snd_max, c->snd_nxt)) {
+        c->snd_wraps += c->snd_nxt < c->snd_max;
         c->snd_max = c->snd_nxt;
+    }
 }
 
 /* The first gap at or after high_rxt that the peer's SACK blocks leave open. */
 static bool next_hole(const struct tcb *c, uint32_t *start, uint32_t *end) {
-    uint32_t at = seq_lt(c->snd_una, c->high_rxt) ? c->high_rxt : c->snd_una;
-    for (uint8_t i = 0; i < c->sacked_count; i++) {
-        if (seq_lt(at, c->sacked[i].start)) {
+    uint32_t at = seq_lt(c->snd_una, c->flight->high_rxt) ? c->flight->high_rxt : c->snd_una;
+    for (uint8_t i = 0; i < c->flight->sacked_count; i++) {
+        if (seq_lt(at, c->flight->sacked[i].start)) {
             *start = at;
-            *end = c->sacked[i].start;
+            *end = c->flight->sacked[i].start;
             return true;
         }
-        if (seq_lt(at, c->sacked[i].end))
-            at = c->sacked[i].end;
+        if (seq_lt(at, c->flight->sacked[i].end))
+            at = c->flight->sacked[i].end;
     }
     *start = c->snd_una; /* without SACK information: the first segment */
     *end = c->snd_max;
-    return c->sacked_count == 0 && at == c->snd_una;
+    return c->flight->sacked_count == 0 && at == c->snd_una;
 }
 
 /* RFC 6675 section 5, one segment for each time an ACK asked for it. */
 static void retransmit(struct tcb *c) {
-    uint32_t start, end, data_end = c->snd_una + c->snd.bytes;
-    c->rtx_now = false;
+    uint32_t start, end, data_end = c->snd_una + tcb_queued(c);
+    c->flight->rtx_now = false;
     if (!next_hole(c, &start, &end))
         return;
     if (seq_lt(data_end, end))
@@ -250,17 +254,17 @@ static void retransmit(struct tcb *c) {
         return;
     if (!emit(c, start, len, (uint8_t)(SEG_ACK | (fin ? SEG_FIN : 0))))
         return;
-    c->high_rxt = start + len + fin;
+    c->flight->high_rxt = start + len + fin;
     c->retransmits++;
-    c->timing = false;
+    c->flight->timing = false;
     tgw_count(c->stack->counters, TGW_C_tcp_retransmits, 1);
     tgw_count(c->stack->counters, TGW_C_tcp_fast_retransmits, 1);
 }
 
 static uint32_t sacked_bytes(const struct tcb *c) {
     uint32_t n = 0;
-    for (uint8_t i = 0; i < c->sacked_count; i++)
-        n += c->sacked[i].end - c->sacked[i].start;
+    for (uint8_t i = 0; i < c->flight->sacked_count; i++)
+        n += c->flight->sacked[i].end - c->flight->sacked[i].start;
     return n;
 }
 
@@ -268,15 +272,15 @@ static uint32_t sacked_bytes(const struct tcb *c) {
  * duplicate ACK each) make room for new ones. */
 static uint32_t send_window(const struct tcb *c) {
     uint32_t cwnd = c->cwnd;
-    if (c->in_recovery)
-        cwnd += c->sacked_count ? sacked_bytes(c) : (uint32_t)c->dupacks * c->mss;
+    if (c->flight->in_recovery)
+        cwnd += c->flight->sacked_count ? sacked_bytes(c) : (uint32_t)c->flight->dupacks * c->mss;
     uint32_t wnd = cwnd < c->snd_wnd ? cwnd : c->snd_wnd;
     uint32_t inflight = c->snd_nxt - c->snd_una;
     return inflight < wnd ? wnd - inflight : 0;
 }
 
 static void send_data(struct tcb *c) {
-    uint32_t data_end = c->snd_una + c->snd.bytes;
+    uint32_t data_end = c->snd_una + tcb_queued(c);
     while (seq_lt(c->snd_nxt, data_end)) {
         uint32_t left = data_end - c->snd_nxt, room = send_window(c), most = payload_max(c);
         uint32_t n = left < room ? left : room;
@@ -288,14 +292,15 @@ static void send_data(struct tcb *c) {
             return;
         advance_snd_nxt(c, n);
     }
-    if (c->fin_queued && c->snd_nxt == data_end && emit(c, data_end, 0, SEG_ACK | SEG_FIN))
+    if (c->fin_queued && c->snd_nxt == data_end && tcb_flight(c) &&
+        emit(c, data_end, 0, SEG_ACK | SEG_FIN))
         advance_snd_nxt(c, 1);
 }
 
 /* A byte, or the FIN, into a window that is closed (RFC 9293 section 3.8.6.1). */
 static void probe(struct tcb *c) {
     c->probe_now = false;
-    bool byte = c->snd.bytes > 0;
+    bool byte = tcb_queued(c) > 0;
     if (!emit(c, c->snd_una, byte, (uint8_t)(SEG_ACK | (byte || !c->fin_queued ? 0 : SEG_FIN))))
         return;
     tgw_count(c->stack->counters, TGW_C_tcp_zero_window_probes, 1);
@@ -307,18 +312,26 @@ static void send_syn(struct tcb *c) {
     uint8_t flags = c->state == TCP_SYN_SENT ? SEG_SYN : SEG_SYN | SEG_ACK;
     if (c->snd_nxt != c->iss)
         return;
-    if (emit(c, c->iss, 0, flags))
-        advance_snd_nxt(c, 1);
-    if (!c->deadline_ns[TCP_D_RTX])
+    if (emit(c, c->iss, 0, flags)) {
+        bool again = c->snd_max != c->iss;
+        uint32_t now_us = (uint32_t)(c->stack->now_ns / 1000);
+        c->syn_us = again ? 0 : now_us ? now_us : 1;
+        c->retransmits += again;
+        tgw_count(c->stack->counters, TGW_C_tcp_retransmits, again);
+        c->snd_nxt = c->snd_max = c->iss + 1;
+        c->snd_wraps = c->snd_max == 0;
+    }
+    if (!c->deadline_ms[TCP_D_RTX])
         tcb_deadline(c, TCP_D_RTX, c->stack->now_ns + tcp_rto_ns(c));
 }
 
+/* While there is a flight something waits: an ACK, a window, memory, or the moment to give
+ * the flight back. */
 static void arm_retransmit(struct tcb *c) {
-    bool waiting = c->snd_una != c->snd_max;
-    bool blocked = c->snd_una + c->snd.bytes != c->snd_nxt || waiting;
-    if (!blocked)
+    bool starved = c->want_write && tcb_can_write(c);
+    if (!c->flight && tcb_is_quiet(c) && !starved)
         tcb_deadline(c, TCP_D_RTX, 0);
-    else if (!c->deadline_ns[TCP_D_RTX])
+    else if (!c->deadline_ms[TCP_D_RTX])
         tcb_deadline(c, TCP_D_RTX, c->stack->now_ns + tcp_rto_ns(c));
 }
 
@@ -343,7 +356,7 @@ void tcp_output(struct tcb *c) {
         send_syn(c);
         return;
     }
-    if (c->rtx_now)
+    if (c->flight && c->flight->rtx_now)
         retransmit(c);
     if (c->probe_now)
         probe(c);

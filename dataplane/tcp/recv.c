@@ -10,8 +10,8 @@ static uint32_t deliver(struct tcb *c, const uint8_t *data, uint32_t len) {
         tgw_count_reason(t->counters, TGW_R_tcp_after_close);
         return len;
     }
-    if (c->rcv.bytes) {
-        len = (uint32_t)bq_append(&c->rcv, &t->blocks, data, len);
+    if (tcb_unread(c)) {
+        len = (uint32_t)bq_append(&c->flight->rcv, &t->blocks, data, len);
         c->handler->readable(c->user);
         return len;
     }
@@ -25,7 +25,8 @@ static uint32_t deliver(struct tcb *c, const uint8_t *data, uint32_t len) {
     t->live_len = 0;
     if (c->dead || !c->user || left == 0)
         return len;
-    uint32_t kept = (uint32_t)bq_append(&c->rcv, &t->blocks, rest, left);
+    struct tcp_flight *f = tcb_flight(c);
+    uint32_t kept = f ? (uint32_t)bq_append(&f->rcv, &t->blocks, rest, left) : 0;
     if (kept < left)
         tgw_count_reason(t->counters, TGW_R_tcp_no_memory);
     return len - left + kept;
@@ -39,19 +40,20 @@ static void take(struct tcb *c, const uint8_t *data, uint32_t len) {
     c->rcv_nxt += len;
     uint32_t taken = deliver(c, data, len);
     c->rcv_nxt -= len - taken;
-    c->bytes_in += taken;
+    c->rcv_wraps += c->rcv_nxt < taken;
     tgw_count(c->stack->counters, TGW_C_tcp_bytes_in, taken);
 }
 
 static void keep(struct tcb *c, const struct seg *s, struct rte_mbuf *m) {
     struct tcp_stack *t = c->stack;
-    struct tcp_ooo **at = &c->ooo;
+    struct tcp_flight *f = tcb_flight(c);
+    struct tcp_ooo **at = f ? &f->ooo : NULL;
     tgw_count(t->counters, TGW_C_tcp_ooo_segments, 1);
-    while (*at && seq_lt((*at)->seq, s->seq))
+    while (at && *at && seq_lt((*at)->seq, s->seq))
         at = &(*at)->next;
-    if (*at && (*at)->seq == s->seq && (*at)->len >= s->len)
+    if (at && *at && (*at)->seq == s->seq && (*at)->len >= s->len)
         return; /* we hold it already */
-    struct tcp_ooo *o = c->ooo_count < TCP_OOO_MAX ? pool_alloc(&t->ooos) : NULL;
+    struct tcp_ooo *o = at && f->ooo_count < TCP_OOO_MAX ? pool_alloc(&t->ooos) : NULL;
     if (!o) {
         tgw_count_reason(t->counters, TGW_R_tcp_ooo_limit);
         return;
@@ -59,13 +61,17 @@ static void keep(struct tcb *c, const struct seg *s, struct rte_mbuf *m) {
     rte_pktmbuf_refcnt_update(m, 1);
     *o = (struct tcp_ooo){*at, m, s->payload, s->seq, s->len};
     *at = o;
-    c->ooo_count++;
+    f->ooo_count++;
+}
+
+static struct tcp_ooo *first_ooo(const struct tcb *c) {
+    return c->flight ? c->flight->ooo : NULL;
 }
 
 /* Deliver what the list now holds in order. */
 static void drain_ooo(struct tcb *c) {
-    while (!c->dead && c->ooo && seq_le(c->ooo->seq, c->rcv_nxt)) {
-        struct tcp_ooo *o = c->ooo;
+    struct tcp_ooo *o;
+    while (!c->dead && (o = first_ooo(c)) && seq_le(o->seq, c->rcv_nxt)) {
         uint32_t old = c->rcv_nxt - o->seq;
         if (old < o->len) {
             uint32_t before = c->rcv_nxt, fresh = o->len - old;
@@ -73,28 +79,41 @@ static void drain_ooo(struct tcb *c) {
             if (c->dead || c->rcv_nxt - before < fresh)
                 return; /* no room: the rest stays */
         }
-        c->ooo = o->next;
-        c->ooo_count--;
+        c->flight->ooo = o->next;
+        c->flight->ooo_count--;
         rte_pktmbuf_free(o->m);
         pool_free(&c->stack->ooos, o);
     }
 }
 
+static void ack_at_once(struct tcb *c) {
+    c->ack_now = true;
+    tcb_mark(c);
+}
+
 void tcp_receive(struct tcb *c, const struct seg *s, struct rte_mbuf *m) {
     struct seg in = *s;
     uint32_t old = seq_lt(s->seq, c->rcv_nxt) ? c->rcv_nxt - s->seq : 0;
-    c->ack_now = true;
-    tcb_mark(c);
-    if (old >= in.len)
-        return; /* a duplicate: only the ACK */
+    if (old >= in.len) { /* a duplicate: only the ACK */
+        ack_at_once(c);
+        return;
+    }
     in.seq += old;
     in.payload += old;
     in.len -= old;
     if (in.seq != c->rcv_nxt) {
+        ack_at_once(c);
         keep(c, &in, m);
         return;
     }
+    bool gap = c->flight && c->flight->ooo;
+    uint32_t end = in.seq + in.len;
     take(c, in.payload, in.len);
-    if (!c->dead)
-        drain_ooo(c);
+    if (c->dead)
+        return;
+    if (gap || old || c->rcv_nxt != end)
+        ack_at_once(c); /* RFC 5681 section 4.2 */
+    else
+        tcp_ack_data(c);
+    drain_ooo(c);
 }

@@ -30,8 +30,11 @@ static bool make_pools(struct tcp_stack *t) {
     uint32_t buckets = power_of_two(c->connections_max);
     t->bucket = calloc(buckets, sizeof(struct tcb *));
     t->bucket_mask = buckets - 1;
-    return t->bucket &&
+    t->out = calloc(buckets, sizeof(*t->out));
+    t->out_mask = buckets - 1;
+    return t->bucket && t->out &&
            pool_init(&t->tcbs, sizeof(struct tcb), c->connections_max, c->huge_pages) &&
+           pool_init(&t->flights, sizeof(struct tcp_flight), c->connections_max, c->huge_pages) &&
            pool_init(&t->ooos, sizeof(struct tcp_ooo), TCP_OOO_STACK_MAX, false) &&
            bq_pools_init(&t->blocks, c->small_blocks, c->large_blocks, c->huge_pages);
 }
@@ -46,6 +49,7 @@ struct tcp_stack *tcp_create(const struct tcp_config *c, struct net *net, uint64
     t->now_ns = now_ns;
     t->random = c->seed;
     t->next_port = (uint32_t)c->seed;
+    t->ack_young = t->ack_old = (struct tcp_ack_list){POOL_NONE, POOL_NONE};
     memcpy(t->key, c->secret, sizeof(t->key));
     timer_wheel_init(&t->wheel, now_ns, tcp_timer_fired, t);
     if (make_pools(t))
@@ -60,9 +64,11 @@ void tcp_destroy(struct tcp_stack *t) {
             tcb_kill(t->bucket[i]);
     tcp_flush(t);
     pool_fini(&t->tcbs);
+    pool_fini(&t->flights);
     pool_fini(&t->ooos);
     bq_pools_fini(&t->blocks);
     free(t->bucket);
+    free(t->out);
     free(t);
 }
 
@@ -135,12 +141,11 @@ struct tcb *tcb_make(struct tcp_stack *t, const struct ip_addr *local, uint16_t 
                       .lport = lport,
                       .rport = rport,
                       .iface = route->iface,
-                      .rto_ms = 1000, /* RFC 6298 section 2.1 */
                       .ssthresh = UINT32_MAX / 2,
-                      .last_in_ns = t->now_ns};
+                      .last_in_ms = tcp_now_ms(t)};
     c->mss = (uint16_t)(route->mtu - (ip_addr_is4(remote) ? 40 : 60));
     c->iss = initial_sequence(t, c);
-    c->snd_una = c->snd_nxt = c->snd_max = c->high_rxt = c->recover = c->iss;
+    c->snd_una = c->snd_nxt = c->snd_max = c->iss;
     struct tcb **bucket = bucket_of(t, local, lport, remote, rport);
     c->hash_next = *bucket;
     *bucket = c;
@@ -149,13 +154,46 @@ struct tcb *tcb_make(struct tcp_stack *t, const struct ip_addr *local, uint16_t 
 }
 
 void ooo_clear(struct tcb *c) {
-    while (c->ooo) {
-        struct tcp_ooo *o = c->ooo;
-        c->ooo = o->next;
+    struct tcp_flight *f = c->flight;
+    while (f && f->ooo) {
+        struct tcp_ooo *o = f->ooo;
+        f->ooo = o->next;
         rte_pktmbuf_free(o->m);
         pool_free(&c->stack->ooos, o);
     }
-    c->ooo_count = 0;
+    if (f)
+        f->ooo_count = 0;
+}
+
+struct tcp_flight *tcb_flight(struct tcb *c) {
+    if (c->flight)
+        return c->flight;
+    struct tcp_flight *f = pool_alloc(&c->stack->flights);
+    if (!f)
+        return NULL;
+    *f = (struct tcp_flight){.recover = c->snd_una, .high_rxt = c->snd_una};
+    c->flight = f;
+    return f;
+}
+
+bool tcb_is_quiet(const struct tcb *c) {
+    const struct tcp_flight *f = c->flight;
+    return c->snd_una == c->snd_max && !c->fin_queued &&
+           (!f || (!f->snd.bytes && !f->rcv.bytes && !f->ooo));
+}
+
+void tcb_rest(struct tcb *c) {
+    struct tcp_stack *t = c->stack;
+    if (!c->flight)
+        return;
+    uint32_t restart = tcp_initial_cwnd(c);
+    bq_clear(&c->flight->snd, &t->blocks);
+    bq_clear(&c->flight->rcv, &t->blocks);
+    ooo_clear(c);
+    pool_free(&t->flights, c->flight);
+    c->flight = NULL;
+    if (c->cwnd > restart)
+        c->cwnd = restart;
 }
 
 static void unlink_from_table(struct tcb *c) {
@@ -176,9 +214,7 @@ void tcb_kill(struct tcb *c) {
     c->user = NULL;
     timer_cancel(&t->wheel, &c->timer);
     unlink_from_table(c);
-    bq_clear(&c->snd, &t->blocks);
-    bq_clear(&c->rcv, &t->blocks);
-    ooo_clear(c);
+    tcb_rest(c);
     tcb_mark(c);
 }
 
@@ -195,25 +231,17 @@ void tcb_mark(struct tcb *c) {
     if (c->marked)
         return;
     c->marked = true;
-    c->out_next = NULL;
-    if (t->out_last)
-        t->out_last->out_next = c;
-    else
-        t->out_first = c;
-    t->out_last = c;
+    t->out[t->out_tail++ & t->out_mask] = pool_index(&t->tcbs, c);
 }
 
 void tcp_flush(struct tcp_stack *t) {
-    while (t->out_first) {
-        struct tcb *c = t->out_first;
-        t->out_first = c->out_next;
-        if (!t->out_first)
-            t->out_last = NULL;
+    while (t->out_head != t->out_tail) {
+        struct tcb *c = pool_at(&t->tcbs, t->out[t->out_head++ & t->out_mask]);
         c->marked = false;
-        if (!c->dead) {
+        if (!c->dead)
             tcp_output(c);
+        if (!c->dead || c->ack_listed) /* the list's turn marks the dead again */
             continue;
-        }
         pool_free(&t->tcbs, c);
         tgw_gauge(t->counters, TGW_C_tcp_connections, t->tcbs.used);
     }
@@ -225,11 +253,13 @@ void tcp_begin(struct tcp_stack *t, uint64_t now_ns) {
 
 uint32_t tcp_advance(struct tcp_stack *t, uint64_t now_ns) {
     t->now_ns = now_ns;
+    tcp_ack_advance(t);
     return timer_wheel_advance(&t->wheel, now_ns, 1024);
 }
 
 uint64_t tcp_next_timer(const struct tcp_stack *t) {
-    return timer_wheel_next(&t->wheel);
+    uint64_t wheel_ns = timer_wheel_next(&t->wheel), ack_ns = tcp_ack_next_ns(t);
+    return wheel_ns < ack_ns ? wheel_ns : ack_ns;
 }
 
 static bool port_is_taken(struct tcp_stack *t, const struct net_route *route, uint16_t port,
@@ -316,9 +346,11 @@ size_t tcp_connection_bytes(void) {
 static void check_tcb(const struct tcb *c) {
     assert(!c->dead && c->state != TCP_CLOSED);
     assert(seq_le(c->snd_una, c->snd_nxt) && seq_le(c->snd_nxt, c->snd_max));
-    assert(c->snd.bytes <= c->stack->config.snd_buffer_bytes);
-    assert(c->rcv.bytes <= c->stack->config.rcv_buffer_bytes);
-    assert(c->ooo_count <= TCP_OOO_MAX);
+    assert(tcb_queued(c) <= c->stack->config.snd_buffer_bytes);
+    assert(tcb_unread(c) <= c->stack->config.rcv_buffer_bytes);
+    assert(!c->flight || c->flight->ooo_count <= TCP_OOO_MAX);
+    /* A flight goes back some time. */
+    assert(!c->flight || c->marked || !tcb_is_quiet(c) || timer_is_set(&c->timer));
     /* Nothing waits for ever: unacknowledged data has a timer. */
     assert(c->snd_una == c->snd_max || c->marked || timer_is_set(&c->timer));
 }

@@ -3,8 +3,10 @@
 #define TGW_TCP_TCB_H
 
 #include "core/timer.h"
+#include "tcp/flight.h"
 #include "tcp/tcp.h"
 #include <assert.h>
+#include <stddef.h>
 
 enum tcp_state {
     TCP_CLOSED,
@@ -21,10 +23,7 @@ enum tcp_state {
 
 enum {
     TCP_LISTENERS_MAX = 8,
-    TCP_SACKED_MAX = 6,
-    TCP_OOO_MAX = 256,        /* segments held out of order, a connection */
-    TCP_OOO_STACK_MAX = 4096, /* ... and a stack */
-    TCP_DUPACKS = 3,          /* RFC 5681 section 3.2 */
+    TCP_DUPACKS = 3, /* RFC 5681 section 3.2 */
     TCP_WSCALE = 5,
     TCP_SYN_TRIES = 6,
     TCP_PERSIST_MAX_MS = 60000,
@@ -35,52 +34,57 @@ enum {
 /* Deadlines of one connection; its one timer is set to the earliest. */
 enum tcp_deadline { TCP_D_RTX, TCP_D_KEEPALIVE, TCP_D_LIFE, TCP_D_COUNT };
 
-/* A segment that came before its turn: a reference to the mbuf it lies in. */
-struct tcp_ooo {
-    struct tcp_ooo *next;
-    struct rte_mbuf *m;
-    const uint8_t *payload;
-    uint32_t seq, len;
-};
-
-struct tcp_range {
-    uint32_t start, end;
-};
-
+/* Two cache lines for a segment in order and its ACK, a third that timers and rare events
+ * touch. A connection that is quiet has nothing else. */
 struct tcb {
+    /* Line 1: who. */
     struct tcp_stack *stack;
-    struct tcb *hash_next;
-    struct tcb *out_next; /* output list; also the list of the dead */
     const struct stream_handler *handler;
-    void *user; /* NULL: nobody owns it */
+    void *user;                /* NULL: nobody owns it */
+    struct tcp_flight *flight; /* NULL: quiet */
+    struct ip_addr remote, local;
 
-    uint32_t snd_una, snd_nxt, snd_max, snd_wnd, snd_wl1, snd_wl2, iss;
+    /* Line 2: where it stands. */
+    uint16_t lport, rport;
+    uint32_t snd_una, snd_nxt, snd_max, snd_wnd, snd_wl1;
     uint32_t rcv_nxt, rcv_adv; /* rcv_adv: right edge promised so far */
-    uint32_t cwnd, ssthresh, recover, high_rxt;
+    uint32_t rcv_acked;        /* what our last segment acknowledged */
+    uint32_t ack_next;         /* index of the next one whose ACK waits, or POOL_NONE */
     uint32_t ts_recent;
-    uint16_t mss, lport, rport;
+    uint32_t cwnd;
+    uint32_t last_in_ms; /* of tcp_now_ms(): differences up to 24 days are looked at */
+    uint16_t mss;
     uint8_t state; /* enum tcp_state */
-    uint8_t snd_wscale, rcv_wscale;
-    uint8_t dupacks, backoff, probes, sacked_count;
+    uint8_t snd_wscale : 4, rcv_wscale : 4;
     uint8_t iface;
-
+    uint8_t backoff, probes;
     bool ts_on : 1, sack_on : 1, wscale_on : 1;
     bool marked : 1; /* on the output list */
     bool dead : 1;   /* to be freed at the flush */
-    bool ack_now : 1, rtx_now : 1, probe_now : 1, keepalive_now : 1;
-    bool in_recovery : 1, want_write : 1, fin_queued : 1, fin_received : 1, timing : 1;
-    bool passive : 1, fin_acked : 1;
+    bool ack_now : 1, probe_now : 1, keepalive_now : 1;
+    bool ack_later : 1;  /* an ACK is owed and waits for data to ride on */
+    bool ack_listed : 1; /* on one of the stack's lists of such; freed only when off it */
+    bool want_write : 1, fin_queued : 1, fin_received : 1, fin_acked : 1, passive : 1;
 
-    uint32_t rtt_seq, srtt_us, rttvar_us, rto_ms, retransmits;
-    uint64_t rtt_start_ns, last_in_ns, unacked_since_ns;
-    uint64_t deadline_ns[TCP_D_COUNT]; /* 0: not set */
-    uint64_t bytes_in, bytes_out;
-    struct timer timer;
-    struct bq snd, rcv;
-    struct tcp_ooo *ooo;
-    uint32_t ooo_count;
-    struct tcp_range sacked[TCP_SACKED_MAX]; /* ascending, disjoint */
-    struct ip_addr local, remote;
+    /* Line 3: timers and what is seldom asked for. */
+    struct timer timer;                /* at or before the earliest deadline */
+    uint32_t deadline_ms[TCP_D_COUNT]; /* of tcp_now_ms(); 0: not set */
+    uint32_t srtt_us, rttvar_us;
+    uint32_t ssthresh;
+    uint32_t iss, irs;
+    uint16_t snd_wraps, rcv_wraps; /* of the sequence numbers: counts bytes */
+    uint32_t syn_us;               /* when the SYN was sent; 0: more than once */
+    uint32_t retransmits;
+
+    struct tcb *hash_next;
+};
+_Static_assert(offsetof(struct tcb, lport) == 64, "line 1 ends with the addresses");
+_Static_assert(offsetof(struct tcb, timer) == 128, "two hot lines");
+_Static_assert(sizeof(struct tcb) <= 256, "TCB in four cache lines");
+
+/* Connections whose ACK waits, linked by index. */
+struct tcp_ack_list {
+    uint32_t first, last; /* POOL_NONE: empty */
 };
 
 struct tcp_stack {
@@ -90,12 +94,16 @@ struct tcp_stack {
     uint64_t now_ns;
     uint64_t key[4]; /* two SipHash keys: flow table, ISN */
     uint64_t random;
-    struct pool tcbs, ooos;
+    struct pool tcbs, flights, ooos;
     struct bq_pools blocks;
     struct timer_wheel wheel;
     struct tcb **bucket;
     uint32_t bucket_mask;
-    struct tcb *out_first, *out_last, *dead;
+    uint32_t *out; /* ring of TCB indexes to be looked at by the flush, each once */
+    uint32_t out_mask, out_head, out_tail;
+    /* All wait equally long: what began to wait in this period, and in the one before. */
+    struct tcp_ack_list ack_young, ack_old;
+    uint64_t ack_period_ns; /* when this period began */
     uint32_t half_open, time_wait, challenge_left;
     uint64_t challenge_ns;
     uint32_t next_port;
@@ -130,12 +138,29 @@ void tcb_mark(struct tcb *c);
 uint32_t tcp_now_ms(const struct tcp_stack *t);
 uint32_t tcp_rcv_space(const struct tcb *c);
 void ooo_clear(struct tcb *c);
+/* The flight, made if there is none; NULL when memory is short. */
+struct tcp_flight *tcb_flight(struct tcb *c);
+/* True when nothing is queued, unread, in flight or out of order. */
+bool tcb_is_quiet(const struct tcb *c);
+/* Give the flight back and restart from a small window (RFC 5681 section 4.1). Only when
+ * the connection is quiet, or goes. */
+void tcb_rest(struct tcb *c);
+static inline uint32_t tcb_queued(const struct tcb *c) {
+    return c->flight ? c->flight->snd.bytes : 0;
+}
+static inline bool tcb_can_write(const struct tcb *c) {
+    return (c->state == TCP_ESTABLISHED || c->state == TCP_CLOSE_WAIT) && !c->fin_queued;
+}
+static inline uint32_t tcb_unread(const struct tcb *c) {
+    return c->flight ? c->flight->rcv.bytes : 0;
+}
 
 /* timers.c */
 void tcb_deadline(struct tcb *c, enum tcp_deadline which, uint64_t at_ns);
 void tcp_timer_fired(void *stack, struct timer *timer);
 void tcp_rtt_sample(struct tcb *c, uint64_t rtt_ns);
-uint64_t tcp_rto_ns(const struct tcb *c);
+uint32_t tcp_rto_ms(const struct tcb *c); /* RFC 6298 section 2, without backoff */
+uint64_t tcp_rto_ns(const struct tcb *c); /* with it */
 
 /* output.c */
 void tcp_output(struct tcb *c);
@@ -146,11 +171,22 @@ void tcp_challenge(struct tcb *c);
 /* ack.c */
 /* False: the segment must not be processed further. */
 bool tcp_ack(struct tcb *c, const struct seg *s);
+/* writable() if it is owed and there is room. */
+void tcp_tell_room(struct tcb *c);
+
+/* delack.c */
+/* In-order data came: its ACK goes now, or waits for data to ride on. */
+void tcp_ack_data(struct tcb *c);
+/* The ACKs that have waited long enough. */
+void tcp_ack_advance(struct tcp_stack *t);
+/* UINT64_MAX: none waits. */
+uint64_t tcp_ack_next_ns(const struct tcp_stack *t);
 
 /* recv.c */
 void tcp_receive(struct tcb *c, const struct seg *s, struct rte_mbuf *m);
 
 /* input.c */
+uint32_t tcp_initial_cwnd(const struct tcb *c);
 void tcp_enter_time_wait(struct tcb *c);
 /* Leaves for TIME_WAIT or the end when both FINs are through and all is read. */
 void tcp_finish_if_done(struct tcb *c);

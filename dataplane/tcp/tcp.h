@@ -32,6 +32,7 @@ struct tcp_config {
     uint32_t keepalive_ms;          /* silence before probes; 0: off */
     uint32_t user_timeout_ms;       /* unacknowledged data older than this ends it (RFC 5482) */
     uint32_t time_wait_ms;          /* 2 MSL */
+    uint32_t ack_delay_ms;          /* longest wait of an ACK for data to ride on; 0: none */
     uint16_t port_first, port_last; /* ephemeral range */
     bool use_cubic;                 /* else NewReno */
     bool use_ecn;

@@ -2,6 +2,7 @@
 #include "tcb.h"
 
 enum {
+    RTO_FIRST_MS = 1000, /* RFC 6298 section 2.1 */
     RTO_MIN_MS = 200,
     RTO_MAX_MS = 60000,
     KEEPALIVE_PROBES = 4,
@@ -12,16 +13,33 @@ static uint64_t ms(uint64_t n) {
     return n * 1000000;
 }
 
+/* Deadlines are kept in ms, rounded up: never early. 0 means none, so 0 becomes 1. */
+static uint32_t deadline_of(uint64_t at_ns) {
+    uint32_t at_ms = (uint32_t)((at_ns + 999999) / 1000000);
+    return at_ms ? at_ms : 1;
+}
+
+/* Set the timer to the earliest deadline. One that stands before it is left there: it
+ * looks again when it fires, which costs less than moving it with every ACK. */
+static void arm(struct tcb *c) {
+    uint64_t now_ms = c->stack->now_ns / 1000000;
+    int32_t earliest = INT32_MAX;
+    for (int i = 0; i < TCP_D_COUNT; i++) {
+        int32_t left = (int32_t)(c->deadline_ms[i] - (uint32_t)now_ms);
+        if (c->deadline_ms[i] && left < earliest)
+            earliest = left;
+    }
+    if (earliest == INT32_MAX)
+        return;
+    uint64_t at_ms = now_ms + (uint64_t)(int64_t)earliest;
+    if (!timer_is_set(&c->timer) || at_ms < c->timer.deadline_tick)
+        timer_set(&c->stack->wheel, &c->timer, ms(at_ms));
+}
+
 void tcb_deadline(struct tcb *c, enum tcp_deadline which, uint64_t at_ns) {
-    uint64_t earliest = UINT64_MAX;
-    c->deadline_ns[which] = at_ns;
-    for (int i = 0; i < TCP_D_COUNT; i++)
-        if (c->deadline_ns[i] && c->deadline_ns[i] < earliest)
-            earliest = c->deadline_ns[i];
-    if (earliest == UINT64_MAX)
-        timer_cancel(&c->stack->wheel, &c->timer);
-    else
-        timer_set(&c->stack->wheel, &c->timer, earliest);
+    c->deadline_ms[which] = at_ns ? deadline_of(at_ns) : 0;
+    if (at_ns)
+        arm(c);
 }
 
 /* RFC 6298 section 2; the lower bound is Linux's, the upper one section 2.5's. */
@@ -35,63 +53,87 @@ void tcp_rtt_sample(struct tcb *c, uint64_t rtt_ns) {
         c->rttvar_us = (uint32_t)(((uint64_t)c->rttvar_us * 3 + delta) / 4);
         c->srtt_us = (uint32_t)(((uint64_t)c->srtt_us * 7 + r) / 8);
     }
+}
+
+uint32_t tcp_rto_ms(const struct tcb *c) {
+    if (!c->srtt_us)
+        return RTO_FIRST_MS;
     uint32_t rto_ms = (c->srtt_us + 4 * c->rttvar_us) / 1000;
-    c->rto_ms = rto_ms < RTO_MIN_MS ? RTO_MIN_MS : rto_ms > RTO_MAX_MS ? RTO_MAX_MS : rto_ms;
+    return rto_ms < RTO_MIN_MS ? RTO_MIN_MS : rto_ms > RTO_MAX_MS ? RTO_MAX_MS : rto_ms;
 }
 
 uint64_t tcp_rto_ns(const struct tcb *c) {
-    uint64_t rto_ms = (uint64_t)c->rto_ms << (c->backoff < 10 ? c->backoff : 10);
+    uint64_t rto_ms = (uint64_t)tcp_rto_ms(c) << (c->backoff < 10 ? c->backoff : 10);
     return ms(rto_ms < RTO_MAX_MS ? rto_ms : RTO_MAX_MS);
 }
 
+static bool is_opening(const struct tcb *c) {
+    return c->state == TCP_SYN_SENT || c->state == TCP_SYN_RECEIVED;
+}
+
+static uint64_t silence_ms(const struct tcb *c) {
+    return tcp_now_ms(c->stack) - c->last_in_ms;
+}
+
 static bool given_up(const struct tcb *c) {
-    if (c->state == TCP_SYN_SENT || c->state == TCP_SYN_RECEIVED)
+    if (is_opening(c))
         return c->backoff >= TCP_SYN_TRIES;
     /* A closed window may stay closed while its owner lives and answers (RFC 9293
      * section 3.8.6.1); silence may not. */
-    uint64_t since = c->snd_wnd == 0 ? c->last_in_ns : c->unacked_since_ns;
-    return c->stack->now_ns - since > ms(c->stack->config.user_timeout_ms);
+    uint64_t waited_ms = c->snd_wnd == 0 || c->snd_una == c->snd_max
+                             ? silence_ms(c)
+                             : (c->stack->now_ns - c->flight->unacked_since_ns) / 1000000;
+    return waited_ms > c->stack->config.user_timeout_ms;
 }
 
 /* RFC 5681 section 3.1, RFC 6298 section 5.4 to 5.7: back to the start of what is
  * unacknowledged; SACK information may have been reneged on (RFC 2018 section 8). */
 static void retransmission_timeout(struct tcb *c) {
-    uint32_t flight = c->snd_max - c->snd_una;
+    struct tcp_flight *f = c->flight;
+    uint32_t inflight = c->snd_max - c->snd_una;
     tgw_count(c->stack->counters, TGW_C_tcp_rto, 1);
     if (c->backoff == 0)
-        c->ssthresh = flight / 2 > 2u * c->mss ? flight / 2 : 2u * c->mss;
+        c->ssthresh = inflight / 2 > 2u * c->mss ? inflight / 2 : 2u * c->mss;
     c->cwnd = c->mss;
-    c->backoff++;
     c->snd_nxt = c->snd_una;
-    c->high_rxt = c->snd_una;
-    c->sacked_count = 0;
-    c->in_recovery = false;
-    c->recover = c->snd_max;
-    c->dupacks = 0;
-    c->timing = false;
+    if (!f)
+        return;
+    f->high_rxt = c->snd_una;
+    f->sacked_count = 0;
+    f->in_recovery = false;
+    f->recover = c->snd_max;
+    f->dupacks = 0;
+    f->timing = false;
 }
 
 static void rtx_fired(struct tcb *c) {
+    bool opening = is_opening(c);
+    if (!opening && tcb_is_quiet(c)) {
+        tcb_rest(c);
+        tcp_tell_room(c); /* memory was short when the owner wrote */
+        return;
+    }
+    bool waiting = opening || c->snd_una != c->snd_max || tcb_queued(c) || c->fin_queued;
+    if (!waiting) /* only something unread, or out of order */
+        return;
     if (given_up(c)) {
-        bool opening = c->state == TCP_SYN_SENT;
-        tgw_count(c->stack->counters, opening ? TGW_C_tcp_connect_failures : TGW_C_tcp_timeouts, 1);
+        bool active = c->state == TCP_SYN_SENT;
+        tgw_count(c->stack->counters, active ? TGW_C_tcp_connect_failures : TGW_C_tcp_timeouts, 1);
         tcb_end(c, STREAM_END_TIMEOUT);
         return;
     }
-    bool opening = c->state == TCP_SYN_SENT || c->state == TCP_SYN_RECEIVED;
-    if (!opening && c->snd_wnd == 0) {
+    if (!opening && c->snd_wnd == 0)
         c->probe_now = true;
-        c->backoff++;
-    } else {
+    else
         retransmission_timeout(c);
-    }
+    c->backoff++;
     tcb_deadline(c, TCP_D_RTX, c->stack->now_ns + tcp_rto_ns(c));
     tcb_mark(c);
 }
 
 /* RFC 9293 section 3.8.4: probe a silent peer with an ACK of what it already has. */
 static void keepalive_fired(struct tcb *c) {
-    uint64_t silence = c->stack->now_ns - c->last_in_ns;
+    uint64_t silence = ms(silence_ms(c));
     uint64_t allowed = ms(c->stack->config.keepalive_ms);
     if (c->snd_una != c->snd_max) /* the retransmission timer asks, and gives up, for both */
         silence = 0;
@@ -114,10 +156,11 @@ static void keepalive_fired(struct tcb *c) {
 void tcp_timer_fired(void *stack, struct timer *timer) {
     struct tcp_stack *t = stack;
     struct tcb *c = (struct tcb *)((char *)timer - offsetof(struct tcb, timer));
+    uint32_t now_ms = tcp_now_ms(t);
     for (int i = 0; i < TCP_D_COUNT && !c->dead; i++) {
-        if (!c->deadline_ns[i] || c->deadline_ns[i] > t->now_ns)
+        if (!c->deadline_ms[i] || (int32_t)(c->deadline_ms[i] - now_ms) > 0)
             continue;
-        c->deadline_ns[i] = 0;
+        c->deadline_ms[i] = 0;
         if (i == TCP_D_RTX)
             rtx_fired(c);
         else if (i == TCP_D_KEEPALIVE)
@@ -128,5 +171,5 @@ void tcp_timer_fired(void *stack, struct timer *timer) {
             tcb_end(c, STREAM_END_TIMEOUT);
     }
     if (!c->dead)
-        tcb_deadline(c, TCP_D_RTX, c->deadline_ns[TCP_D_RTX]);
+        arm(c);
 }

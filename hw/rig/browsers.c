@@ -316,8 +316,7 @@ bool browser_open(struct browsers *all, uint32_t i, uint64_t due_ns) {
         return false;
     source(all, &local);
     *b = (struct browser){.all = all, .due_ns = due_ns, .token = token};
-    b->stream =
-        tcp_connect_from(all->rig->tcp, all->rig->now_ns, &local, &all->gateway, &handler, b);
+    b->stream = secure_connect(all->rig, &local, &all->gateway, &handler, b);
     if (b->stream.impl)
         became(b, BROWSER_CONNECTING);
     else

@@ -43,6 +43,7 @@ static void fill_tcp(const struct rig *rig, struct tcp_config *t) {
     t->small_blocks = sessions * 4 + 65536;
     t->large_blocks = 262144;
     t->keepalive_ms = 0;
+    t->ack_delay_ms = 40; /* as the stacks of browsers and agents do */
     t->time_wait_ms = 1000; /* four-tuples come back much later */
     t->counters = rig->counters;
     RAND_bytes(t->secret, sizeof(t->secret));
@@ -124,7 +125,8 @@ static void receive(struct rig *rig) {
 bool rig_start(struct rig *rig, struct port *port[], struct rte_mempool *mbufs, char *err,
                size_t err_bytes) {
     err[0] = 0;
-    if (start_stack(rig, port, mbufs, err, err_bytes) && start_cast(rig, err, err_bytes))
+    if (start_stack(rig, port, mbufs, err, err_bytes) && secure_start(rig, err, err_bytes) &&
+        start_cast(rig, err, err_bytes))
         return true;
     if (!err[0])
         snprintf(err, err_bytes, "sessions: not enough memory for so many");
@@ -133,21 +135,30 @@ bool rig_start(struct rig *rig, struct port *port[], struct rte_mempool *mbufs, 
 
 void rig_stop(struct rig *rig) {
     stop_cast(rig);
+    secure_stop(rig);
     stop_stack(rig);
 }
 
 void rig_begin(struct rig *rig, uint64_t now_ns) {
     rig->now_ns = now_ns;
     tcp_begin(rig->tcp, now_ns);
+    if (rig->tls)
+        tls_begin(rig->tls, now_ns);
     receive(rig);
+    if (rig->tls)
+        tls_poll(rig->tls);
 }
 
 void rig_end(struct rig *rig) {
     tcp_advance(rig->tcp, rig->now_ns);
+    if (rig->tls)
+        tls_advance(rig->tls, rig->now_ns);
     if (rig->now_ns - rig->tick_ns >= TICK_MS * UINT64_C(1000000)) {
         rig->tick_ns = rig->now_ns;
         net_tick(rig->net, rig->now_ns);
     }
+    if (rig->tls)
+        tls_flush(rig->tls);
     tcp_flush(rig->tcp);
     net_flush(rig->net);
 }

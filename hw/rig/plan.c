@@ -27,6 +27,7 @@ static const struct key keys[] = {
     TEXT(clients, "10.64.0.0/16"),
     TEXT(agents, "198.18.1.128/26"),
     TEXT(tokens, ""),
+    TEXT(tls_ca, ""),
     TEXT(region, ""),
     TEXT(report, ""),
     NUM(agent_port, 7681, 1, 65535),

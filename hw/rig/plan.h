@@ -24,6 +24,7 @@ struct plan {
     uint64_t scenario, play;
     char gateway[64], clients[64], agents[64];
     char tokens[256]; /* file of "ALLOCATION TOKEN" lines; "": made up (verdicts) */
+    char tls_ca[256]; /* browsers dial with TLS and expect this CA; "": plain */
     char region[256]; /* shared region of the gateway under test; "": not on this machine */
     bool verdicts;    /* stand in for the control process: every token is good */
     uint64_t agent_port;

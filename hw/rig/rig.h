@@ -6,6 +6,7 @@
 #include "hist.h"
 #include "plan.h"
 #include "tcp/tcp.h"
+#include "tls/tls.h"
 
 /* What the first byte of a typed frame asks of the agent. */
 enum ask {
@@ -33,6 +34,10 @@ struct rig {
     struct net_config net_config;
     struct net *net;
     struct tcp_stack *tcp;
+    struct tls_context *tls_context; /* NULL: browsers speak plain */
+    struct tls_workers *tls_workers;
+    struct tls_core *tls;
+    struct tgw_endpoint dial_from; /* of the TLS connection that is being dialled */
     struct tgw_counters *counters;
     uint64_t now_ns, tick_ns;
     struct tally tally;
@@ -53,6 +58,14 @@ void rig_stop(struct rig *rig);
 /* A turn: what came in, then what is to go out. */
 void rig_begin(struct rig *rig, uint64_t now_ns);
 void rig_end(struct rig *rig);
+
+/* secure.c: TLS of the browsers. Without plan.tls_ca it does nothing. */
+bool secure_start(struct rig *rig, char *err, size_t err_bytes);
+void secure_stop(struct rig *rig);
+/* As tcp_connect_from, with TLS where the plan has it. */
+struct stream secure_connect(struct rig *rig, const struct tgw_endpoint *from,
+                             const struct tgw_endpoint *to, const struct stream_handler *handler,
+                             void *user);
 
 /* browsers.c. A session is named by its index; it is opened once, or in turn (churn). */
 struct browsers *browsers_create(struct rig *rig, char *err, size_t err_bytes);

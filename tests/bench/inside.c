@@ -3,7 +3,9 @@
  * instructions every time (it collects inside measured_turns alone). Prints cycles a
  * frame as the minimum, the tenth and the half of many short stretches.
  *
- *   bench-inside SESSIONS SCENARIO FRAME_BYTES STRETCHES [TYPING] */
+ *   bench-inside SESSIONS SCENARIO FRAME_BYTES STRETCHES [TYPING [TLS_DIR]]
+ *
+ * TLS_DIR: browsers speak TLS, with what platform/lab/certificates.sh has put there. */
 #include "clock.h"
 #include "hw/rig/pace.h"
 #include "hw/rig/watch.h"
@@ -14,6 +16,7 @@
 #include <rte_eal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { MBUFS = 16383, RIG_TURNS = 4, ERROR_BYTES = 300 };
@@ -26,6 +29,9 @@ struct inside {
     struct shm_region region;
     struct worker_signals signals;
     struct worker *worker;
+    const char *tls_dir; /* NULL: plain */
+    struct tls_context *tls_context;
+    struct tls_workers *handshakes;
     struct rte_mempool *mbufs[2];     /* gateway's, rig's */
     struct port *ours[2], *theirs[2]; /* gateway's ends, rig's ends */
     cJSON *file;
@@ -68,6 +74,25 @@ static void start_eal(struct inside *b) {
     clock_init(&b->clock);
 }
 
+static void start_tls(struct inside *b, uint32_t sessions, struct worker_config *c) {
+    struct tls_context_config *files = calloc(1, sizeof(*files));
+    char text[2 * TLS_PATH_BYTES];
+    check(files != NULL, "no memory");
+    snprintf(text, sizeof(text), "%s/gateway.pem:%s/gateway.key", b->tls_dir, b->tls_dir);
+    check(tls_certificate_parse(text, &files->certificate[0]), "TLS_DIR: too long");
+    files->certificates = 1;
+    b->tls_context = tls_context_create(files, (uint64_t)time(NULL), b->err, sizeof(b->err));
+    check(b->tls_context != NULL, b->err);
+    tls_config_defaults(&c->tls);
+    c->tls.connections_max = sessions * 4;
+    c->tls.counters = c->counters;
+    b->handshakes = tls_workers_create(b->tls_context, 1, 1, c->tls.handshakes_max, true);
+    check(b->handshakes != NULL, "no handshake threads");
+    c->handshakes = b->handshakes;
+    c->tls_port = 443;
+    free(files);
+}
+
 static void start_gateway(struct inside *b, uint32_t sessions) {
     static const char *const addr[2] = {"198.18.0.2/24", "198.18.1.2/24"};
     snprintf(b->path, sizeof(b->path), "/dev/shm/tgw-inside.%d", (int)getpid());
@@ -88,6 +113,8 @@ static void start_gateway(struct inside *b, uint32_t sessions) {
     worker_tcp_config(&c.tcp, sessions, counters);
     c.session = (struct session_config){
         .sessions_max = sessions, .relay_buffer_bytes = 262144, .counters = counters};
+    if (b->tls_dir)
+        start_tls(b, sessions, &c);
     b->worker = worker_create(&c, b->err, sizeof(b->err));
     check(b->worker != NULL, b->err);
     b->region.shm->tsc_hz = rte_get_timer_hz();
@@ -95,14 +122,17 @@ static void start_gateway(struct inside *b, uint32_t sessions) {
 
 static void start_rig(struct inside *b, const char *sessions, const char *scenario,
                       const char *frame_bytes, const char *typing) {
-    char text[1024];
+    char text[1024], tls[400] = "";
+    if (b->tls_dir)
+        snprintf(tls, sizeof(tls), "\"gateway\":\"198.18.0.2:443\",\"tls_ca\":\"%s/ca.pem\",",
+                 b->tls_dir);
     snprintf(text, sizeof(text),
-             "{\"scenario\":\"%s\",\"sessions\":%s,\"typing_sessions\":%s,\"frame_bytes\":%s,"
-             "\"verdicts\":true,\"region\":\"%s\",\"opening_max\":512,\"ramp_per_s\":1000000,"
+             "{%s\"scenario\":\"%s\",\"sessions\":%s,\"typing_sessions\":%s,\"frame_bytes\":%s,"
+             "\"verdicts\":true,\"region\":\"%s\",\"opening_max\":128,\"ramp_per_s\":1000000,"
              "\"settle_ms\":100,\"duration_ms\":3600000,\"machine\":{\"ports\":["
              "{\"name\":\"client\",\"driver\":\"sim\",\"addresses\":[\"198.18.0.1/24\"]},"
              "{\"name\":\"node\",\"driver\":\"sim\",\"addresses\":[\"198.18.1.1/24\"]}]}}",
-             scenario, sessions, typing, frame_bytes, b->path);
+             tls, scenario, sessions, typing, frame_bytes, b->path);
     check(plan_parse(&b->rig.plan, text, NULL, &b->file, b->err, sizeof(b->err)), b->err);
     b->rig.now_ns = clock_ns(&b->clock);
     check(rig_start(&b->rig, b->theirs, b->mbufs[1], b->err, sizeof(b->err)), b->err);
@@ -183,13 +213,15 @@ static void measure(struct inside *b, uint32_t stretches) {
 
 int main(int argc, char **argv) {
     static struct inside b;
-    if (argc != 5 && argc != 6) {
-        fprintf(stderr, "usage: bench-inside SESSIONS SCENARIO FRAME_BYTES STRETCHES [TYPING]\n");
+    if (argc < 5 || argc > 7) {
+        fprintf(stderr, "usage: bench-inside SESSIONS SCENARIO FRAME_BYTES STRETCHES "
+                        "[TYPING [TLS_DIR]]\n");
         return 2;
     }
+    b.tls_dir = argc == 7 ? argv[6] : NULL;
     start_eal(&b);
     start_gateway(&b, (uint32_t)strtoul(argv[1], NULL, 10));
-    start_rig(&b, argv[1], argv[2], argv[3], argc == 6 ? argv[5] : "0");
+    start_rig(&b, argv[1], argv[2], argv[3], argc >= 6 ? argv[5] : "0");
     while (b.pace.phase < PHASE_MEASURE) {
         rig_turns(&b);
         worker_turn(b.worker);
@@ -199,6 +231,8 @@ int main(int argc, char **argv) {
     measure(&b, (uint32_t)strtoul(argv[4], NULL, 10));
     watch_stop(&b.watch);
     worker_destroy(b.worker);
+    tls_workers_destroy(b.handshakes);
+    tls_context_destroy(b.tls_context);
     rig_stop(&b.rig);
     shm_region_destroy(&b.region);
     cJSON_Delete(b.file);

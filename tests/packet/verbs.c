@@ -325,6 +325,7 @@ bool verb_config(struct run *r, struct words *w) {
     t->time_wait_max = (uint32_t)words_number(w, "time_waits", t->time_wait_max);
     t->backlog_max = (uint32_t)words_number(w, "backlog", t->backlog_max);
     t->keepalive_ms = (uint32_t)words_number(w, "keepalive_ms", t->keepalive_ms);
+    t->ack_delay_ms = (uint32_t)words_number(w, "ack_delay_ms", t->ack_delay_ms);
     t->user_timeout_ms = (uint32_t)words_number(w, "user_timeout_ms", t->user_timeout_ms);
     t->time_wait_ms = (uint32_t)words_number(w, "time_wait_ms", t->time_wait_ms);
     int64_t iss = words_number(w, "our_iss", -1);

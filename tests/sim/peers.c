@@ -118,6 +118,7 @@ static void draw_tcp(struct rng *r, const struct scenario *s, struct tcp_config 
     c->rcv_buffer_bytes = (uint32_t)rng_scale(r, 512, 262144);
     c->snd_buffer_bytes = (uint32_t)rng_scale(r, 512, 262144);
     c->keepalive_ms = (uint32_t)rng_range(r, 30000, 90000);
+    c->ack_delay_ms = (uint32_t)rng_range(r, 0, 2) * 20;
     c->user_timeout_ms = (uint32_t)rng_range(r, 90000, 150000);
     c->time_wait_ms = s->features & SIM_LENIENT ? (uint32_t)rng_scale(r, 100, 60000) : 60000;
     if (s->climate.dark_ms && !(s->features & SIM_LENIENT)) { /* patient with outages */
