@@ -149,12 +149,10 @@ struct auth {
 
 static enum tgw_reason source_limits(struct gateway *g, const struct tgw_ev_auth *e) {
     const struct config *c = &g->config;
-    if (c->sessions_per_source &&
-        live_count_source(&g->live, &e->remote) >= c->sessions_per_source)
+    if (c->sessions_per_source && live_count_source(&g->live, &e->remote) >= c->sessions_per_source)
         return TGW_R_rate_limited;
-    if (c->rate_per_source &&
-        !limit_take(&g->source_rate, live_source_key(&g->live, &e->remote), c->rate_per_source,
-                    c->rate_burst, g->now_ns))
+    if (c->rate_per_source && !limit_take(&g->source_rate, live_source_key(&g->live, &e->remote),
+                                          c->rate_per_source, c->rate_burst, g->now_ns))
         return TGW_R_rate_limited;
     return TGW_OK;
 }

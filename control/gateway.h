@@ -15,6 +15,17 @@
 #include "store.h"
 #include <cjson/cJSON.h>
 
+/* Who wants a change and why; "" where unknown. */
+struct change_order {
+    const char *who, *why;
+};
+
+enum drain_end {
+    DRAIN_STAYS,          /* until undrain */
+    DRAIN_ENDS,           /* both processes end (SIGTERM here) */
+    DRAIN_DATAPLANE_ENDS, /* SIGTERM there */
+};
+
 struct gateway {
     struct config config;
     const char *config_path; /* of the file that config came from */
@@ -29,9 +40,11 @@ struct gateway {
     uint64_t retry_ns, sample_ns, snapshot_ns;
     struct history history;
     struct state state; /* kept in state_dir */
-    bool draining, drain_ended, exit_when_drained, finished;
+    bool draining, drain_ended, finished;
+    enum drain_end drain_end;
     uint64_t drain_deadline_ns;
-    uint32_t dataplane_terms; /* SIGTERMs of the dataplane that were obeyed */
+    uint64_t drain_sessions, drain_timeouts; /* at its start: live; closed by earlier drains */
+    uint32_t dataplane_terms;                /* SIGTERMs of the dataplane that were obeyed */
     struct live live;
     struct map waiting; /* handle -> request that waits for the store (auth.c) */
     struct limit source_rate, user_rate;
@@ -49,9 +62,13 @@ bool gateway_init(struct gateway *g, char *err, size_t err_bytes);
 void gateway_fini(struct gateway *g);
 /* A turn of the loop; sets the time, attaches, beats, takes events. Returns events. */
 uint32_t gateway_turn(struct gateway *g, uint64_t now_ns, uint64_t now_s);
-void gateway_drain(struct gateway *g, uint32_t timeout_s, bool exit_after, const char *why);
-void gateway_undrain(struct gateway *g);
-void gateway_admit(struct gateway *g, uint32_t percent);
+/* A drain under way is not begun again; one that ends a process may bring its deadline
+ * forward, once. */
+void gateway_drain(struct gateway *g, uint32_t timeout_s, enum drain_end end,
+                   const struct change_order *o);
+/* False: a process is ending already. */
+bool gateway_undrain(struct gateway *g, const struct change_order *o);
+void gateway_admit(struct gateway *g, uint32_t percent, const struct change_order *o);
 /* Take over what of `fresh` can change without a restart; names every change in the log. */
 void gateway_reconfigure(struct gateway *g, const struct config *fresh,
                          const struct config_change *change, size_t changes);

@@ -123,16 +123,9 @@ enum tgw_reason memory_store_consume(struct memory_store *s,
                                      const char *allocation_id, uint64_t now_s,
                                      struct claims *out) {
     struct entry *e = find(s, hash);
-    switch (state_of(e, now_s)) {
-    case TOKEN_UNKNOWN:
-        return TGW_R_token_invalid;
-    case TOKEN_EXPIRED:
-        return TGW_R_token_expired;
-    case TOKEN_USED:
-        return TGW_R_token_replayed;
-    case TOKEN_VALID:
-        break;
-    }
+    enum token_state state = state_of(e, now_s);
+    if (state != TOKEN_VALID)
+        return token_reason(state);
     if (strcmp(e->claims->ident.allocation_id, allocation_id) != 0)
         return TGW_R_token_allocation_mismatch;
     *out = *e->claims;

@@ -138,8 +138,8 @@ static struct question *question(struct redis_store *s, const uint8_t *hash, uin
     return q;
 }
 
-static void consume(void *impl, const uint8_t hash[TGW_TOKEN_HASH_BYTES], const char *allocation_id,
-                    uint64_t now_s, store_done *done, void *ctx) {
+static void op_consume(void *impl, const uint8_t hash[TGW_TOKEN_HASH_BYTES],
+                       const char *allocation_id, uint64_t now_s, store_done *done, void *ctx) {
     struct redis_store *s = impl;
     struct question *q = question(s, hash, now_s, done, ctx);
     if (!q)
@@ -151,8 +151,8 @@ static void consume(void *impl, const uint8_t hash[TGW_TOKEN_HASH_BYTES], const 
     ask(q);
 }
 
-static void inspect(void *impl, const uint8_t hash[TGW_TOKEN_HASH_BYTES], uint64_t now_s,
-                    store_done *done, void *ctx) {
+static void op_inspect(void *impl, const uint8_t hash[TGW_TOKEN_HASH_BYTES], uint64_t now_s,
+                       store_done *done, void *ctx) {
     struct redis_store *s = impl;
     struct question *q = question(s, hash, now_s, done, ctx);
     if (!q)
@@ -172,8 +172,8 @@ static void on_put(void *ctx, const redisReply *r) {
     free(q);
 }
 
-static void put(void *impl, const uint8_t hash[TGW_TOKEN_HASH_BYTES], const struct claims *c,
-                uint64_t now_s, store_done *done, void *ctx) {
+static void op_put(void *impl, const uint8_t hash[TGW_TOKEN_HASH_BYTES], const struct claims *c,
+                   uint64_t now_s, store_done *done, void *ctx) {
     struct redis_store *s = impl;
     struct question *q = question(s, hash, now_s, done, ctx);
     if (!q)
@@ -195,8 +195,8 @@ static void on_revoked(void *ctx, const redisReply *r) {
     free(q);
 }
 
-static void revoke(void *impl, const uint8_t hash[TGW_TOKEN_HASH_BYTES], uint64_t now_s,
-                   store_done *done, void *ctx) {
+static void op_revoke(void *impl, const uint8_t hash[TGW_TOKEN_HASH_BYTES], uint64_t now_s,
+                      store_done *done, void *ctx) {
     struct redis_store *s = impl;
     struct question *q = question(s, hash, now_s, done, ctx);
     const char *word[] = {"DEL", q ? q->key : ""};
@@ -204,18 +204,18 @@ static void revoke(void *impl, const uint8_t hash[TGW_TOKEN_HASH_BYTES], uint64_
         redis_client_ask(s->client, q->key, 2, word, NULL, on_revoked, q);
 }
 
-static bool is_up(const void *impl) {
+static bool op_is_up(const void *impl) {
     const struct redis_store *s = impl;
     return redis_client_is_up(s->client);
 }
 
-static void set_replay_window(void *impl, uint64_t seconds) {
+static void op_set_replay_window(void *impl, uint64_t seconds) {
     struct redis_store *s = impl;
     s->replay_window_s = seconds;
 }
 
 /* SSL sessions hold the context on their own. */
-static void close_store(void *impl) {
+static void op_close(void *impl) {
     struct redis_store *s = impl;
     redis_client_close(s->client);
     SSL_CTX_free(s->tls);
@@ -224,13 +224,13 @@ static void close_store(void *impl) {
 }
 
 const struct store_ops redis_store_ops = {
-    .consume = consume,
-    .inspect = inspect,
-    .put = put,
-    .revoke = revoke,
-    .is_up = is_up,
-    .set_replay_window = set_replay_window,
-    .close = close_store,
+    .consume = op_consume,
+    .inspect = op_inspect,
+    .put = op_put,
+    .revoke = op_revoke,
+    .is_up = op_is_up,
+    .set_replay_window = op_set_replay_window,
+    .close = op_close,
 };
 
 static void note(void *ctx, const char *event, const char *text) {

@@ -66,25 +66,6 @@ struct redis_client *redis_client_open(uv_loop_t *loop, const struct redis_clien
     return c;
 }
 
-static void on_tick_closed(uv_handle_t *h) {
-    free(h->data);
-}
-
-void redis_client_close(struct redis_client *c) {
-    if (!c)
-        return;
-    redis_link_close(c->sentinel.link);
-    c->sentinel.link = NULL;
-    for (struct server *s = c->server; s < c->server + SERVERS_MAX; s++)
-        if (s->taken)
-            server_forget(s);
-    for (struct ask *a; (a = LIST_FIRST(&c->parked)) != NULL;) {
-        LIST_REMOVE(a, link);
-        finish(a, NULL);
-    }
-    uv_close((uv_handle_t *)&c->tick, on_tick_closed);
-}
-
 static void finish(struct ask *a, const redisReply *reply) {
     redis_reply_fn *done = a->done;
     void *ctx = a->ctx;
@@ -141,7 +122,8 @@ void client_unpark(struct redis_client *c) {
     struct ask *a, *next;
     for (a = LIST_FIRST(&c->parked); a; a = next) {
         next = LIST_NEXT(a, link);
-        if (now_ms < a->deadline_ms && (now_ms < a->retry_ms || (a->server && is_coming(a->server))))
+        if (now_ms < a->deadline_ms &&
+            (now_ms < a->retry_ms || (a->server && is_coming(a->server))))
             continue;
         LIST_REMOVE(a, link);
         LIST_INSERT_HEAD(&due, a, link);
@@ -215,6 +197,25 @@ void redis_client_ask(struct redis_client *c, const char *key, int words, const 
                       .command = command,
                       .len = (size_t)bytes};
     send_to(a, route(c, a->slot));
+}
+
+static void on_tick_closed(uv_handle_t *h) {
+    free(h->data);
+}
+
+void redis_client_close(struct redis_client *c) {
+    if (!c)
+        return;
+    redis_link_close(c->sentinel.link);
+    c->sentinel.link = NULL;
+    for (struct server *s = c->server; s < c->server + SERVERS_MAX; s++)
+        if (s->taken)
+            server_forget(s);
+    for (struct ask *a; (a = LIST_FIRST(&c->parked)) != NULL;) {
+        LIST_REMOVE(a, link);
+        finish(a, NULL);
+    }
+    uv_close((uv_handle_t *)&c->tick, on_tick_closed);
 }
 
 bool redis_client_is_up(const struct redis_client *c) {

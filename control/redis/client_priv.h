@@ -13,7 +13,7 @@ enum {
     PAUSE_MIN_MS = 100,
     PAUSE_MAX_MS = 5000,
     REDIRECTS_MAX = 5,
-    FAILURES_MAX = 3,    /* answers in a row that say "not now": the connection is given up */
+    FAILURES_MAX = 3,     /* answers in a row that say "not now": the connection is given up */
     MAP_EVERY_MS = 30000, /* the cluster's map is asked for anew */
     MAP_PAUSE_MS = 200,
     RETRY_MS = 20, /* of a key whose slot is on the move */
@@ -67,7 +67,7 @@ struct redis_client {
     struct server server[SERVERS_MAX];
     uint8_t owner[REDIS_SLOTS]; /* cluster: number of the server, NO_SERVER */
     bool map_wanted, map_asked;
-    uint64_t map_ms; /* when it was asked for last */
+    uint64_t map_ms;         /* when it was asked for last */
     LIST_HEAD(, ask) parked; /* that wait for a server to be connected, or for its slot */
     struct sentinel sentinel;
     uint64_t jitter;

@@ -249,7 +249,8 @@ static void greet(struct redis_link *l) {
 static void take_replies(struct redis_link *l) {
     while (l->state != OVER) {
         void *reply = NULL;
-        if (redisReaderGetReply(l->reader, &reply) != REDIS_OK || l->reader->len > REPLY_BYTES_MAX) {
+        if (redisReaderGetReply(l->reader, &reply) != REDIS_OK ||
+            l->reader->len > REPLY_BYTES_MAX) {
             fail(l, "the answer is not Redis'");
             return;
         }

@@ -72,8 +72,7 @@ void map_tick(struct redis_client *c) {
     uint32_t first = (uint32_t)(now_ms / TICK_MS); /* not always the same one */
     for (uint32_t i = 0; i < SERVERS_MAX && !c->map_asked; i++) {
         struct server *s = &c->server[(first + i) % SERVERS_MAX];
-        c->map_asked =
-            s->up && redis_link_send(s->link, command, sizeof(command) - 1, on_map, s);
+        c->map_asked = s->up && redis_link_send(s->link, command, sizeof(command) - 1, on_map, s);
     }
     if (c->map_asked)
         c->map_ms = now_ms;

@@ -78,8 +78,8 @@ void sentinel_tick(struct redis_client *c) {
     if (c->config.url->mode != REDIS_SENTINEL)
         return;
     if (!s->link && now_ms >= s->pause.until_ms) {
-        s->link = redis_link_open(c->loop, &c->config.url->host[s->at], &c->sentinel_options,
-                                  &events, c);
+        s->link =
+            redis_link_open(c->loop, &c->config.url->host[s->at], &c->sentinel_options, &events, c);
         if (!s->link)
             pause_longer(c, &s->pause);
     } else if (redis_link_is_up(s->link) && !s->asked && now_ms >= s->ask_ms) {

@@ -98,9 +98,9 @@ void servers_tick(struct redis_client *c) {
 
 /* Errors by which a server says that it cannot serve, as against what a script answers. */
 static bool is_unfit(const redisReply *r) {
-    static const char *const words[] = {"LOADING",  "READONLY", "MASTERDOWN", "CLUSTERDOWN", "OOM",
-                                        "MISCONF",  "NOAUTH",   "NOPERM",     "BUSY",
-                                        "NOREPLICAS"};
+    static const char *const words[] = {"LOADING", "READONLY",  "MASTERDOWN", "CLUSTERDOWN",
+                                        "OOM",     "MISCONF",   "NOAUTH",     "NOPERM",
+                                        "BUSY",    "NOREPLICAS"};
     if (!r || r->type != REDIS_REPLY_ERROR)
         return false;
     for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)

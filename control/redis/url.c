@@ -52,9 +52,12 @@ static const char *scheme(const char *text, struct redis_url *u) {
         enum redis_mode mode;
         bool tls;
     } known[] = {
-        {"redis://", REDIS_SINGLE, false},           {"rediss://", REDIS_SINGLE, true},
-        {"redis-sentinel://", REDIS_SENTINEL, false}, {"rediss-sentinel://", REDIS_SENTINEL, true},
-        {"redis-cluster://", REDIS_CLUSTER, false},   {"rediss-cluster://", REDIS_CLUSTER, true},
+        {"redis://", REDIS_SINGLE, false},
+        {"rediss://", REDIS_SINGLE, true},
+        {"redis-sentinel://", REDIS_SENTINEL, false},
+        {"rediss-sentinel://", REDIS_SENTINEL, true},
+        {"redis-cluster://", REDIS_CLUSTER, false},
+        {"rediss-cluster://", REDIS_CLUSTER, true},
     };
     for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
         size_t len = strlen(known[i].name);

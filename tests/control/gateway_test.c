@@ -22,6 +22,8 @@ struct bench {
 
 static struct bench *b;
 
+static const struct change_order order = {"ann", "a test"};
+
 static void start_dataplane(void) {
     char err[200];
     CU_ASSERT_TRUE_FATAL(
@@ -254,8 +256,8 @@ static void live_sessions_are_learnt_again(void) {
 static void a_restart_keeps_drain_and_share(void) {
     union tgw_cmd cmd;
     begin();
-    gateway_admit(&b->g, 10);
-    gateway_drain(&b->g, 60, false, "test");
+    gateway_admit(&b->g, 10, &order);
+    gateway_drain(&b->g, 60, DRAIN_STAYS, &order);
     gateway_fini(&b->g);
     start_gateway();
     turn((uint64_t)20 * SECOND);
@@ -274,8 +276,6 @@ static void a_restart_keeps_drain_and_share(void) {
     CU_ASSERT_FALSE(b->g.draining);
     end();
 }
-
-static const struct change_order order = {"ann", "a test"};
 
 static bool apply(const char *text, struct change_result *out) {
     return versions_apply(&b->g, text, strlen(text), &order, out);
