@@ -136,7 +136,7 @@ static void mint(struct lab *l, struct http_request *r) {
         cJSON_AddStringToObject(args, "allocation_id", allocation);
     char *line = cJSON_PrintUnformatted(command);
     if (line)
-        command_run(l->gateway, line, strlen(line), on_minted, r);
+        command_run(l->gateway, "the lab's page", line, strlen(line), on_minted, r);
     else
         on_minted(r, NULL);
     free(line);

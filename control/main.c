@@ -1,15 +1,18 @@
 /* tgw-control: the event loop around gateway.c. One thread. */
 #include "admin.h"
 #include "command.h"
+#include "confine.h"
 #include "lab.h"
 #include "log.h"
+#include "store_redis.h"
 #include "versions.h"
 #include <errno.h>
+#include <grp.h>
+#include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -40,6 +43,7 @@ struct client {
     struct app *app;
     uint32_t waiting; /* requests without their answer */
     bool closed;
+    char who[REQUEST_WHO_MAX + 1];
     size_t len;
     char line[LINE_BYTES_MAX];
 };
@@ -130,12 +134,26 @@ static void on_read(uv_stream_t *s, ssize_t n, const uv_buf_t *buf) {
     while ((end = memchr(c->line, '\n', c->len)) != NULL) {
         size_t line = (size_t)(end - c->line);
         c->waiting++;
-        command_run(&c->app->gateway, c->line, line, on_answer, c);
+        command_run(&c->app->gateway, c->who, c->line, line, on_answer, c);
         c->len -= line + 1;
         memmove(c->line, end + 1, c->len);
     }
     if (c->len == sizeof(c->line)) /* a line without end */
         uv_close((uv_handle_t *)s, on_closed);
+}
+
+/* As the kernel knows the caller. */
+static void identify(struct client *c) {
+    struct ucred peer;
+    socklen_t len = sizeof(peer);
+    uv_os_fd_t fd;
+    snprintf(c->who, sizeof(c->who), "unknown");
+    if (uv_fileno((uv_handle_t *)&c->pipe, &fd) != 0 ||
+        getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) != 0)
+        return;
+    const struct passwd *pw = getpwuid(peer.uid);
+    snprintf(c->who, sizeof(c->who), "%.32s (uid %u, pid %d)", pw ? pw->pw_name : "?", peer.uid,
+             peer.pid);
 }
 
 static void on_connection(uv_stream_t *server, int status) {
@@ -145,9 +163,19 @@ static void on_connection(uv_stream_t *server, int status) {
     c->app = server->data;
     c->pipe.data = c;
     uv_pipe_init(server->loop, &c->pipe, 0);
-    if (uv_accept(server, (uv_stream_t *)&c->pipe) != 0 ||
-        uv_read_start((uv_stream_t *)&c->pipe, on_alloc, on_read) != 0)
+    bool good = uv_accept(server, (uv_stream_t *)&c->pipe) == 0;
+    identify(c);
+    if (!good || uv_read_start((uv_stream_t *)&c->pipe, on_alloc, on_read) != 0)
         uv_close((uv_handle_t *)&c->pipe, on_closed);
+}
+
+/* control_group: who may give orders beside root and our own user. */
+static bool give_to_group(const char *path, const char *name, char *err, size_t err_bytes) {
+    const struct group *gr = name[0] ? getgrnam(name) : NULL;
+    if (!name[0] || (gr && chown(path, (uid_t)-1, gr->gr_gid) == 0))
+        return true;
+    snprintf(err, err_bytes, "control_group: %s: %s", name, gr ? strerror(errno) : "no such group");
+    return false;
 }
 
 static bool listen_on_socket(struct app *a, char *err, size_t err_bytes) {
@@ -169,7 +197,7 @@ static bool listen_on_socket(struct app *a, char *err, size_t err_bytes) {
         rc = uv_listen((uv_stream_t *)&a->socket, 16, on_connection);
     if (rc != 0)
         snprintf(err, err_bytes, "control_socket: %s: %s", path, uv_strerror(rc));
-    return rc == 0;
+    return rc == 0 && give_to_group(path, a->gateway.config.control_group, err, err_bytes);
 }
 
 /* admin_listen "" serves no admin pages. */
@@ -185,8 +213,8 @@ static void on_signal(uv_signal_t *s, int number) {
     struct app *a = s->data;
     turn(a);
     if (number == SIGTERM)
-        gateway_drain(&a->gateway, (uint32_t)a->gateway.config.drain_timeout_seconds, true,
-                      "SIGTERM");
+        gateway_drain(&a->gateway, (uint32_t)a->gateway.config.drain_timeout_seconds, DRAIN_ENDS,
+                      &(struct change_order){"SIGTERM", "to tgw-control"});
     else
         uv_stop(&a->loop); /* SIGINT, SIGQUIT: this process alone, at once */
 }
@@ -214,15 +242,35 @@ static bool listen_for_lab(struct app *a, char *err, size_t err_bytes) {
     return a->lab != NULL;
 }
 
+static uint64_t monotonic_ns(void) {
+    return uv_hrtime();
+}
+
+static bool open_store(struct app *a, char *err, size_t err_bytes) {
+    struct gateway *g = &a->gateway;
+    if (strcmp(g->config.token_store, "redis") != 0)
+        return true; /* the gateway's own */
+    g->store.ops = &redis_store_ops;
+    g->store.impl = redis_store_open(&a->loop, &g->config, err, err_bytes);
+    return g->store.impl != NULL;
+}
+
+/* Secrets are read and sockets made before the rights to do so are given up. */
+static bool start(struct app *a, char *err, size_t err_bytes) {
+    const struct config *c = &a->gateway.config;
+    a->gateway.clock_ns = monotonic_ns;
+    return open_store(a, err, err_bytes) && gateway_init(&a->gateway, err, err_bytes) &&
+           listen_on_socket(a, err, err_bytes) && listen_for_admin(a, err, err_bytes) &&
+           listen_for_lab(a, err, err_bytes) && confine_user(c, err, err_bytes) &&
+           confine_calls(c, err, err_bytes);
+}
+
 static int run(struct app *a) {
     char err[CONFIG_ERROR_BYTES];
-    const struct rlimit no_core = {0, 0};
-    setrlimit(RLIMIT_CORE, &no_core);
-    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+    confine_early();
     log_set_level(a->gateway.config.log_level);
     uv_loop_init(&a->loop);
-    if (!gateway_init(&a->gateway, err, sizeof(err)) || !listen_on_socket(a, err, sizeof(err)) ||
-        !listen_for_admin(a, err, sizeof(err)) || !listen_for_lab(a, err, sizeof(err))) {
+    if (!start(a, err, sizeof(err))) {
         fprintf(stderr, "tgw-control: %s\n", err);
         return EXIT_USAGE;
     }

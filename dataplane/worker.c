@@ -308,6 +308,7 @@ static void publish(struct worker *w) {
     publish_tls(w);
     atomic_store_explicit(&w->config.signals->sessions_left, sessions.live + sessions.pending,
                           memory_order_relaxed);
+    atomic_store_explicit(&w->config.signals->connections, tcp.connections, memory_order_relaxed);
     atomic_store_explicit(&w->config.signals->drained, sessions.drained, memory_order_relaxed);
 }
 

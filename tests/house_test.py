@@ -23,6 +23,7 @@ MAY = {
     "dataplane/relay": {"contract", "core", "web"},
     "dataplane/session": {"contract", "core", "web", "agent", "relay"},
     "control": {"contract", "config"},
+    "control/redis": set(),
     "control/cli": {"contract", "config"},
     "platform/host": {"contract", "web"},
 }
