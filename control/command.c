@@ -181,6 +181,7 @@ static const struct {
     {"undrain", undrain, false},
     {"admit", admit, false},
     {"ports", ports, true},
+    {"ports.probe", command_ports_probe, false},
     {"capture.start", command_capture_start, false},
     {"capture.read", command_capture_read, false},
     {"capture.stop", command_capture_stop, false},
