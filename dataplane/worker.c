@@ -187,9 +187,10 @@ static bool create_parts(struct worker *w) {
 
 void worker_tcp_config(struct tcp_config *t, uint32_t sessions_max, struct tgw_counters *counters) {
     tcp_config_defaults(t);
-    /* Two legs a session, and as many again that are on their way in or out. */
-    t->connections_max = sessions_max * 4;
-    t->time_wait_max = sessions_max * 4;
+    /* Two legs a session, and a fourth more, 10,000 at least, that are on their way in or
+     * out. */
+    t->connections_max = sessions_max * 2 + sessions_max / 2 + 10000;
+    t->time_wait_max = t->connections_max;
     t->ack_delay_ms = ACK_DELAY_MS;
     t->counters = counters;
     RAND_bytes(t->secret, sizeof(t->secret));
