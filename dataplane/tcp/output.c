@@ -271,7 +271,9 @@ static void send_data(struct tcb *c) {
             return;
         advance_snd_nxt(c, n);
     }
-    if (c->fin_queued && c->snd_nxt == data_end && tcb_flight(c) &&
+    /* Not behind a probe: only one thing goes beyond a closed window. */
+    bool within = seq_le(c->snd_nxt, c->snd_una + c->snd_wnd);
+    if (c->fin_queued && within && c->snd_nxt == data_end && tcb_flight(c) &&
         emit(c, data_end, 0, SEG_ACK | SEG_FIN))
         advance_snd_nxt(c, 1);
 }
