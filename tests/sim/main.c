@@ -61,14 +61,11 @@ static const char usage[] =
     "       sim --list\n";
 
 static struct options parse(int argc, char **argv) {
-    static const struct option names[] = {{"seeds", required_argument, NULL, 'n'},
-                                          {"seed", required_argument, NULL, 's'},
-                                          {"first", required_argument, NULL, 'f'},
-                                          {"stop-after", required_argument, NULL, 't'},
-                                          {"scenario", required_argument, NULL, 'c'},
-                                          {"verbose", no_argument, NULL, 'v'},
-                                          {"list", no_argument, NULL, 'l'},
-                                          {NULL, 0, NULL, 0}};
+    static const struct option names[] = {
+        {"seeds", required_argument, NULL, 'n'},    {"seed", required_argument, NULL, 's'},
+        {"first", required_argument, NULL, 'f'},    {"stop-after", required_argument, NULL, 't'},
+        {"scenario", required_argument, NULL, 'c'}, {"verbose", no_argument, NULL, 'v'},
+        {"list", no_argument, NULL, 'l'},           {NULL, 0, NULL, 0}};
     struct options o = {.first = 1, .seeds = SEEDS_DEFAULT};
     for (int c; (c = getopt_long(argc, argv, "", names, NULL)) != -1;) {
         if (c == 'n') {

@@ -2,7 +2,7 @@
 #ifndef TESTS_SESSION_RIG_H
 #define TESTS_SESSION_RIG_H
 
-#include "lib/suite.h"
+#include "tests/lib/suite.h"
 #include "session/session.h"
 #include "web/ws.h"
 
