@@ -116,6 +116,11 @@ if [ "$quick" = no ]; then
     check "format" 60 sh tests/lib/format.sh
 fi
 
+if [ "$quick" = no ]; then
+    say "interoperation with Linux"
+    tap "interop" 300 /usr/bin/python3 tests/interop/interop_test.py
+fi
+
 for script in tests/e2e/*_test.py; do
     [ -f "$script" ] || continue
     name=${script##*/}
