@@ -110,10 +110,15 @@ if [ "$quick" = no ]; then
     unit build-asan asan
     packet build-asan asan
     say "fuzzers"
-    tap "fuzz" 240 sh tests/fuzz/run.sh build-asan 56
+    tap "fuzz" 400 sh tests/fuzz/run.sh build-asan 56
     say "simulation, more seeds"
     tap "sim more seeds" 120 build/tests/test-sim --first 100000 --seeds 1000000 --stop-after 60
     check "format" 60 sh tests/lib/format.sh
+fi
+
+if [ "$quick" = no ]; then
+    say "interoperation with Linux"
+    tap "interop" 300 /usr/bin/python3 tests/interop/interop_test.py
 fi
 
 for script in tests/e2e/*_test.py; do
