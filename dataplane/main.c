@@ -29,6 +29,7 @@ enum {
     EXIT_USAGE = 2,
     MBUFS_A_CORE = 16384,
     MBUF_CACHE = 256,
+    FRAME_OVERHEAD = 22, /* Ethernet, a VLAN tag, the check sequence */
     PULSE_MS = 50,
     STATS_EVERY_PULSES = 10,
     DRAIN_GRACE_MS = 1000,
@@ -76,9 +77,19 @@ static void stop_nothing(struct app *a) {
     (void)a;
 }
 
+/* A packet is one buffer: as large as the largest MTU asked for. */
+static uint16_t mbuf_bytes(const struct config *c) {
+    uint32_t bytes = RTE_MBUF_DEFAULT_BUF_SIZE;
+    for (uint32_t i = 0; i < c->port_count; i++) {
+        uint32_t want = RTE_ALIGN_CEIL(c->ports[i].mtu + FRAME_OVERHEAD + RTE_PKTMBUF_HEADROOM, 64);
+        bytes = want > bytes ? want : bytes;
+    }
+    return (uint16_t)bytes;
+}
+
 static bool start_mbufs(struct app *a) {
     a->mbufs = rte_pktmbuf_pool_create("mbufs", MBUFS_A_CORE * a->cores, MBUF_CACHE, 0,
-                                       RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
+                                       mbuf_bytes(&a->config), SOCKET_ID_ANY);
     return a->mbufs || fail(a, "memory_mb: too little for the packet buffers");
 }
 
