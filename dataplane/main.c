@@ -279,15 +279,20 @@ static size_t start_parts(struct app *a) {
     return PARTS;
 }
 
-static void publish_port(struct tgw_port_stats *out, struct port *p) {
+static void on_link(struct app *a, const struct port *p, bool up) {
+    log_line(up ? LOG_INFO : LOG_WARN, up ? "link_up" : "link_down", "port %s", p->name);
+    for (uint32_t i = 0; up && i < a->cores; i++)
+        atomic_fetch_add(&a->signals[i].links_returned, 1);
+}
+
+static void publish_port(struct app *a, struct tgw_port_stats *out, struct port *p) {
     struct port_stats s = {0};
     struct port_link link = {0};
     p->ops->stats(p, &s);
     p->ops->link(p, &link);
     uint64_t was_up = atomic_exchange(&out->link_up, link.up);
     if (was_up != link.up)
-        log_line(link.up ? LOG_INFO : LOG_WARN, link.up ? "link_up" : "link_down", "port %s",
-                 p->name);
+        on_link(a, p, link.up);
     atomic_store(&out->link_mbps, link.mbps);
     atomic_store(&out->rx_packets, s.rx_packets);
     atomic_store(&out->tx_packets, s.tx_packets);
@@ -302,7 +307,7 @@ static void publish_port(struct tgw_port_stats *out, struct port *p) {
 static void publish_stats(struct app *a) {
     struct tgw_shm *shm = a->region.shm;
     for (uint32_t i = 0; i < a->config.port_count; i++)
-        publish_port(&shm->port[i], a->port[i]);
+        publish_port(a, &shm->port[i], a->port[i]);
     atomic_store(&shm->mbufs_free, rte_mempool_avail_count(a->mbufs));
     atomic_store(&shm->mbufs_total, a->mbufs->size);
 }
