@@ -12,13 +12,15 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-enum { DESC_DEFAULT = 1024, MTU_MIN = 576, FRAME_OVERHEAD = 18 + 4 };
+enum { DESC_DEFAULT = 1024, MTU_MIN = 576, FRAME_OVERHEAD = 18 + 4, TX_AT_ONCE = 64 };
 
 struct ethdev_port {
     struct port port;
     uint16_t id;
-    bool prepares;  /* tx offloads are on: rte_eth_tx_prepare has a say */
-    bool linearise; /* no scatter in transmission */
+    bool prepares;         /* tx offloads are on: rte_eth_tx_prepare has a say */
+    bool linearise;        /* no scatter in transmission */
+    bool forgets;          /* the family's tx_forgets */
+    char netdev[IFNAMSIZ]; /* the kernel's device behind it; "" for none */
     struct port_rss rss;
 };
 
@@ -34,12 +36,31 @@ static uint16_t linearised(struct rte_mbuf **m, uint16_t n) {
     return n;
 }
 
+/* With a reference of our own to each, it shows which ones the driver let go of: those are
+ * gone, as on a wire without a link, and must not be handed out again. */
+static uint16_t tx_remembering(uint16_t id, uint16_t queue, struct rte_mbuf **m, uint16_t n) {
+    uint16_t before[TX_AT_ONCE], taken = 0;
+    n = n < TX_AT_ONCE ? n : TX_AT_ONCE;
+    for (uint16_t i = 0; i < n; i++) {
+        before[i] = rte_mbuf_refcnt_read(m[i]);
+        rte_pktmbuf_refcnt_update(m[i], 1);
+    }
+    (void)rte_eth_tx_burst(id, queue, m, n);
+    while (taken < n && rte_mbuf_refcnt_read(m[taken]) == before[taken])
+        rte_pktmbuf_free(m[taken++]);
+    for (uint16_t i = taken; i < n; i++)
+        rte_pktmbuf_refcnt_update(m[i], -1);
+    return taken;
+}
+
 static uint16_t tx_burst(struct port *p, uint16_t queue, struct rte_mbuf **m, uint16_t n) {
     struct ethdev_port *e = (struct ethdev_port *)p;
     if (e->linearise)
         n = linearised(m, n);
     if (e->prepares)
         n = rte_eth_tx_prepare(e->id, queue, m, n);
+    if (e->forgets)
+        return tx_remembering(e->id, queue, m, n);
     return rte_eth_tx_burst(e->id, queue, m, n);
 }
 
@@ -51,11 +72,24 @@ static void stats(struct port *p, struct port_stats *out) {
                                s.imissed,  s.ierrors,  s.oerrors, s.rx_nombuf};
 }
 
+/* The drivers over a device of the kernel say that their link is up whatever it is. */
+static bool kernel_link(const char *netdev) {
+    struct ifreq request = {0};
+    memcpy(request.ifr_name, netdev, sizeof(request.ifr_name));
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return true;
+    int rc = ioctl(fd, SIOCGIFFLAGS, &request);
+    close(fd);
+    return rc == 0 && (request.ifr_flags & IFF_UP) && (request.ifr_flags & IFF_RUNNING);
+}
+
 static void link_state(struct port *p, struct port_link *out) {
     struct rte_eth_link l;
-    if (rte_eth_link_get_nowait(((struct ethdev_port *)p)->id, &l) != 0)
+    const struct ethdev_port *e = (const struct ethdev_port *)p;
+    if (rte_eth_link_get_nowait(e->id, &l) != 0)
         return;
-    out->up = l.link_status == RTE_ETH_LINK_UP;
+    out->up = l.link_status == RTE_ETH_LINK_UP && (!e->netdev[0] || kernel_link(e->netdev));
     out->mbps = l.link_speed == RTE_ETH_SPEED_NUM_UNKNOWN ? 0 : l.link_speed;
 }
 
@@ -217,6 +251,9 @@ static struct port *wrap(const struct port_config *c, const struct family *f,
     e->id = id;
     e->port.ops = &ethdev_ops;
     e->port.vlan = c->vlan;
+    e->forgets = f->tx_forgets;
+    if (if_nametoindex(c->device))
+        snprintf(e->netdev, sizeof(e->netdev), "%.*s", IFNAMSIZ - 1, c->device);
     snprintf(e->port.name, sizeof(e->port.name), "%s", c->name);
     snprintf(e->port.driver, sizeof(e->port.driver), "%s", c->driver);
     if (start(e, c, f, pool, err, err_bytes))

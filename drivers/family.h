@@ -16,6 +16,8 @@ struct family {
     bool (*args)(const struct port_config *c, char out[DEVARGS_BYTES], char *err, size_t err_bytes);
     /* On a bus that EAL scans: named to it before it starts, so that it takes no other. */
     bool on_bus;
+    /* After an error of the kernel's the driver calls unsent what it has freed already. */
+    bool tx_forgets;
     /* Between probing and configuring, and after the start; NULL: nothing. 0 or -errno. */
     int (*before_configure)(uint16_t id);
     int (*after_start)(uint16_t id, const struct port_config *c, const struct port *p, char *err,

@@ -56,8 +56,23 @@ static void first_entry(const char *folder, char *out, size_t bytes) {
         closedir(d);
 }
 
+/* A virtio function has a child, and that one has the port. */
+static void virtio_netdev(const char *folder, char *out, size_t bytes) {
+    DIR *d = opendir(folder);
+    struct dirent *e;
+    while (d && !out[0] && (e = readdir(d))) {
+        char path[PATH_MAX];
+        if (strncmp(e->d_name, "virtio", 6) != 0)
+            continue;
+        snprintf(path, sizeof(path), "%s/%.32s/net", folder, e->d_name);
+        first_entry(path, out, bytes);
+    }
+    if (d)
+        closedir(d);
+}
+
 bool pci_read(const char *root, const char *address, struct pci_function *out) {
-    char folder[PATH_MAX - 32], path[PATH_MAX], group[32];
+    char folder[PATH_MAX - 64], path[PATH_MAX], group[32];
     *out = (struct pci_function){.iommu_group = -1};
     snprintf(folder, sizeof(folder), "%s/sys/bus/pci/devices/%s", root, address);
     if (access(folder, F_OK) != 0)
@@ -67,10 +82,8 @@ bool pci_read(const char *root, const char *address, struct pci_function *out) {
     sysfs_link_name(path, out->driver, sizeof(out->driver));
     snprintf(path, sizeof(path), "%s/net", folder);
     first_entry(path, out->netdev, sizeof(out->netdev));
-    if (!out->netdev[0]) { /* virtio: the function's child has the port */
-        snprintf(path, sizeof(path), "%s/virtio0/net", folder);
-        first_entry(path, out->netdev, sizeof(out->netdev));
-    }
+    if (!out->netdev[0])
+        virtio_netdev(folder, out->netdev, sizeof(out->netdev));
     snprintf(path, sizeof(path), "%s/iommu_group", folder);
     sysfs_link_name(path, group, sizeof(group));
     if (group[0])
