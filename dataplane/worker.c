@@ -168,6 +168,15 @@ static bool listen_on(struct worker *w, char *err, size_t err_bytes) {
     return false;
 }
 
+static void on_died(void *ctx, const struct tcp_obituary *o) {
+    struct tgw_ev_trace e = {.msg = {.type = TGW_EV_TRACE, .len = sizeof(e)},
+                             .local = o->local,
+                             .remote = o->remote,
+                             .timeout = o->why == STREAM_END_TIMEOUT};
+    snprintf(e.text, sizeof(e.text), "%s", o->text);
+    env_emit(ctx, &e.msg);
+}
+
 static bool create_parts(struct worker *w) {
     static const struct net_ops net_up = {tcp_input, tcp_icmp_error};
     const struct worker_config *c = &w->config;
@@ -177,6 +186,8 @@ static bool create_parts(struct worker *w) {
     w->net = net_create(&c->net, &net_up, NULL, w->now_ns);
     if (!w->net)
         return false;
+    w->config.tcp.died = on_died;
+    w->config.tcp.died_ctx = w;
     w->tcp = tcp_create(&c->tcp, w->net, w->now_ns);
     if (!w->tcp)
         return false;
@@ -195,7 +206,8 @@ void worker_tcp_config(struct tcp_config *t, uint32_t sessions_max, struct tgw_c
     /* Two legs a session, and a fourth more, 10,000 at least, that are on their way in or
      * out. */
     t->connections_max = sessions_max * 2 + sessions_max / 2 + 10000;
-    t->time_wait_max = t->connections_max;
+    if (t->time_wait_max > t->connections_max)
+        t->time_wait_max = t->connections_max;
     t->ack_delay_ms = ACK_DELAY_MS;
     t->counters = counters;
     RAND_bytes(t->secret, sizeof(t->secret));
@@ -340,6 +352,7 @@ static void publish(struct worker *w) {
     publish_tls(w);
     atomic_store_explicit(&w->config.signals->sessions_left, sessions.live + sessions.pending,
                           memory_order_relaxed);
+    atomic_store_explicit(&w->config.signals->connections, tcp.connections, memory_order_relaxed);
     atomic_store_explicit(&w->config.signals->drained, sessions.drained, memory_order_relaxed);
 }
 

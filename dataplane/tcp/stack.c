@@ -1,12 +1,13 @@
 #include "core/region.h"
+#include "ooo.h"
 #include "siphash.h"
-#include "tcb.h"
+#include "trace.h"
 #include <rte_mbuf.h>
 #include <stdlib.h>
 
 void tcp_config_defaults(struct tcp_config *c) {
     *c = (struct tcp_config){.connections_max = 40000,
-                             .time_wait_max = 40000,
+                             .time_wait_max = 262144,
                              .backlog_max = 4096,
                              .syn_rate_max = 200000,
                              .small_blocks = 65536,
@@ -16,6 +17,8 @@ void tcp_config_defaults(struct tcp_config *c) {
                              .keepalive_ms = 60000,
                              .user_timeout_ms = 120000,
                              .time_wait_ms = 60000,
+                             .use_cubic = true,
+                             .trace_records = 32768,
                              .port_first = 20000,
                              .port_last = 60999};
 }
@@ -29,6 +32,7 @@ static bool make_pools(struct tcp_stack *t) {
            tw_init(&t->tw, c->time_wait_max, c->huge_pages) &&
            pool_init(&t->tcbs, sizeof(struct tcb), c->connections_max, c->huge_pages) &&
            pool_init(&t->flights, sizeof(struct tcp_flight), c->connections_max, c->huge_pages) &&
+           tcp_trace_init(&t->trace, c->trace_records, c->huge_pages) &&
            pool_init(&t->ooos, sizeof(struct tcp_ooo), TCP_OOO_STACK_MAX, false) &&
            bq_pools_init(&t->blocks, c->small_blocks, c->large_blocks, c->huge_pages);
 }
@@ -77,6 +81,7 @@ void tcp_destroy(struct tcp_stack *t) {
     pool_fini(&t->ooos);
     bq_pools_fini(&t->blocks);
     tw_fini(&t->tw);
+    tcp_trace_fini(&t->trace);
     flow_table_fini(&t->flows);
     region_unmap(t->out, ((size_t)t->out_mask + 1) * sizeof(*t->out));
     free(t);
@@ -143,19 +148,8 @@ struct tcb *tcb_make(struct tcp_stack *t, const struct ip_addr *local, uint16_t 
         return NULL;
     }
     tgw_gauge(t->counters, TGW_C_tcp_connections, t->tcbs.used);
+    tcp_note(c, TCP_EV_NEW, lport);
     return c;
-}
-
-void ooo_clear(struct tcb *c) {
-    struct tcp_flight *f = c->flight;
-    while (f && f->ooo) {
-        struct tcp_ooo *o = f->ooo;
-        f->ooo = o->next;
-        rte_pktmbuf_free(o->m);
-        pool_free(&c->stack->ooos, o);
-    }
-    if (f)
-        f->ooo_count = 0;
 }
 
 struct tcp_flight *tcb_flight(struct tcb *c) {
@@ -164,7 +158,10 @@ struct tcp_flight *tcb_flight(struct tcb *c) {
     struct tcp_flight *f = pool_alloc(&c->stack->flights);
     if (!f)
         return NULL;
-    *f = (struct tcp_flight){.recover = c->snd_una, .high_rxt = c->snd_una};
+    memset(f, 0, offsetof(struct tcp_flight, board));
+    f->recover = f->ecn_recover = f->rtt_seq = c->snd_una;
+    tcp_rack_init(&f->rack, c->snd_una);
+    tcp_board_init(&f->board, c->snd_una);
     c->flight = f;
     return f;
 }
@@ -172,7 +169,7 @@ struct tcp_flight *tcb_flight(struct tcb *c) {
 bool tcb_is_quiet(const struct tcb *c) {
     const struct tcp_flight *f = c->flight;
     return c->snd_una == c->snd_max && !c->fin_queued &&
-           (!f || (!f->snd.bytes && !f->rcv.bytes && !f->ooo));
+           (!f || (!f->snd.bytes && !f->rcv.bytes && !f->ooo.first));
 }
 
 void tcb_rest(struct tcb *c) {
@@ -205,6 +202,7 @@ void tcb_kill(struct tcb *c) {
 }
 
 void tcb_end(struct tcb *c, enum stream_end why) {
+    tcp_trace_died(c, why);
     void *user = c->user;
     const struct stream_handler *handler = c->handler;
     tcb_kill(c);
@@ -231,6 +229,7 @@ void tcp_flush(struct tcp_stack *t) {
         pool_free(&t->tcbs, c);
         tgw_gauge(t->counters, TGW_C_tcp_connections, t->tcbs.used);
     }
+    t->out_head = t->out_tail = 0; /* touch no more of the ring than a burst needs */
 }
 
 void tcp_begin(struct tcp_stack *t, uint64_t now_ns) {
@@ -335,7 +334,10 @@ static void check_tcb(const struct tcb *c) {
     assert(seq_le(c->snd_una, c->snd_nxt) && seq_le(c->snd_nxt, c->snd_max));
     assert(tcb_queued(c) <= c->stack->config.snd_buffer_bytes);
     assert(tcb_unread(c) <= c->stack->config.rcv_buffer_bytes);
-    assert(!c->flight || c->flight->ooo_count <= TCP_OOO_MAX);
+    assert(!c->flight || c->flight->ooo.count <= TCP_OOO_MAX);
+    assert(!c->flight ||
+           (tcp_board_good(&c->flight->board) && c->flight->board.start == c->snd_una &&
+            tcp_board_end(&c->flight->board) == c->snd_max));
     /* A flight goes back some time. */
     assert(!c->flight || c->marked || !tcb_is_quiet(c) || timer_is_set(&c->timer));
     /* Nothing waits for ever: unacknowledged data has a timer. */
