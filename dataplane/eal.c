@@ -56,13 +56,13 @@ static uint64_t huge_free_mb(void) {
     return pages * kb / 1024;
 }
 
-/* Real devices read and write memory themselves: without huge pages there is none that
- * stays where it is. Ports of software do with ordinary memory. */
+/* Real devices are not to run slowly unasked: ordinary memory only where it is configured.
+ * Ports of software do with what there is. */
 static bool add_memory(struct args *a, const struct config *c, bool devices, char *err,
                        size_t err_bytes) {
     uint64_t have_mb = c->huge_pages ? huge_free_mb() : 0;
     bool huge = c->huge_pages && have_mb >= c->memory_mb;
-    if (!huge && devices) {
+    if (c->huge_pages && !huge && devices) {
         snprintf(err, err_bytes,
                  "huge_pages: %lu MB free on /dev/hugepages, %lu wanted: "
                  "`mount -t hugetlbfs hugetlbfs /dev/hugepages; "

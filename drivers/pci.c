@@ -4,12 +4,20 @@
 #include "sysfs.h"
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 static bool is_ready(const struct port_config *c, const char *root, const char *address, char *err,
                      size_t err_bytes) {
     struct pci_function f;
     if (!pci_read(root, address, &f)) {
         snprintf(err, err_bytes, "%s: no PCI function %s on this machine: `lspci -D` lists them",
+                 c->name, address);
+        return false;
+    }
+    if (strcmp(f.driver, "vfio-pci") == 0 && access("/dev/vfio/vfio", F_OK) != 0) {
+        snprintf(err, err_bytes,
+                 "%s: %s is bound to vfio-pci, but there is no /dev/vfio/vfio: "
+                 "`modprobe vfio-pci`, and in a container pass the device on",
                  c->name, address);
         return false;
     }

@@ -139,6 +139,9 @@ mkdir -p $t/0000:0${a%:*}:00.0; ln -s /x/${a#*:} $t/0000:0${a%:*}:00.0/driver; d
 mount --bind $t /sys/bus/pci/devices
 """
 
+# An empty /dev/vfio of this namespace's own.
+VFIO = "mkdir -p /dev/vfio; mount -t tmpfs tmpfs /dev/vfio\n"
+
 BAD = [
     ("a netdev that is missing", {"driver": "af_packet", "device": "gone0"}, {}, "gone0"),
     ("a driver that is none", {"driver": "tulip", "device": "x"}, {}, "none of af_packet"),
@@ -147,10 +150,10 @@ BAD = [
     ("a NIC that is the kernel's", {"driver": "pci", "device": "0000:02:00.0"},
      {"prelude": FAKE_PCI}, "bound to e1000e"),
     ("no huge pages for a NIC", {"driver": "pci", "device": "0000:03:00.0"},
-     {"prelude": FAKE_PCI + "umount /dev/hugepages 2>/dev/null", "huge_pages": True,
-      "memory_mb": 1000000}, "nr_hugepages"),
-    ("no vfio for what is bound to it", {"driver": "pci", "device": "0000:04:00.0"},
-     {"prelude": FAKE_PCI + "rm /dev/vfio/vfio 2>/dev/null"}, "huge_pages"),
+     {"prelude": FAKE_PCI + VFIO + "touch /dev/vfio/vfio; umount /dev/hugepages 2>/dev/null",
+      "huge_pages": True, "memory_mb": 1000000}, "nr_hugepages"),
+    ("no vfio for what is bound to it", {"driver": "pci", "device": "0000:03:00.0"},
+     {"prelude": FAKE_PCI + VFIO}, "no /dev/vfio/vfio"),
     ("the profile of another board", {"driver": "mlx5", "device": "0000:02:00.0"},
      {"prelude": FAKE_PCI}, "mlx5 wants mlx5_core"),
     ("a scalable function that was not made", {"driver": "mlx5", "device": "mlx5_core.sf.4"}, {},
@@ -179,6 +182,8 @@ def before():
 def after():
     __import__("ctypes").CDLL(None).setns(HOME, 0x40000000)
     lab("--stop")
+    if os.path.isdir("/dev/vfio") and not os.listdir("/dev/vfio"):
+        os.rmdir("/dev/vfio")
 
 
 run(before, after)
