@@ -30,6 +30,7 @@ enum {
     EXIT_USAGE = 2,
     MBUFS_A_CORE = 16384,
     MBUF_CACHE = 256,
+    FRAME_OVERHEAD = 22, /* Ethernet, a VLAN tag, the check sequence */
     PULSE_MS = 50,
     STATS_EVERY_PULSES = 10,
     LINK_WAIT_MS = 3000, /* what a copper link takes to come up */
@@ -77,9 +78,19 @@ static void stop_nothing(struct app *a) {
     (void)a;
 }
 
+/* A packet is one buffer: as large as the largest MTU asked for. */
+static uint16_t mbuf_bytes(const struct config *c) {
+    uint32_t bytes = RTE_MBUF_DEFAULT_BUF_SIZE;
+    for (uint32_t i = 0; i < c->port_count; i++) {
+        uint32_t want = RTE_ALIGN_CEIL(c->ports[i].mtu + FRAME_OVERHEAD + RTE_PKTMBUF_HEADROOM, 64);
+        bytes = want > bytes ? want : bytes;
+    }
+    return (uint16_t)bytes;
+}
+
 static bool start_mbufs(struct app *a) {
     a->mbufs = rte_pktmbuf_pool_create("mbufs", MBUFS_A_CORE * a->cores, MBUF_CACHE, 0,
-                                       RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
+                                       mbuf_bytes(&a->config), SOCKET_ID_ANY);
     return a->mbufs || fail(a, "memory_mb: too little for the packet buffers");
 }
 
@@ -270,15 +281,20 @@ static size_t start_parts(struct app *a) {
     return PARTS;
 }
 
-static void publish_port(struct tgw_port_stats *out, struct port *p) {
+static void on_link(struct app *a, const struct port *p, bool up) {
+    log_line(up ? LOG_INFO : LOG_WARN, up ? "link_up" : "link_down", "port %s", p->name);
+    for (uint32_t i = 0; up && i < a->cores; i++)
+        atomic_fetch_add(&a->signals[i].links_returned, 1);
+}
+
+static void publish_port(struct app *a, struct tgw_port_stats *out, struct port *p) {
     struct port_stats s = {0};
     struct port_link link = {0};
     p->ops->stats(p, &s);
     p->ops->link(p, &link);
     uint64_t was_up = atomic_exchange(&out->link_up, link.up);
     if (was_up != link.up)
-        log_line(link.up ? LOG_INFO : LOG_WARN, link.up ? "link_up" : "link_down", "port %s",
-                 p->name);
+        on_link(a, p, link.up);
     atomic_store(&out->link_mbps, link.mbps);
     atomic_store(&out->rx_packets, s.rx_packets);
     atomic_store(&out->tx_packets, s.tx_packets);
@@ -293,7 +309,7 @@ static void publish_port(struct tgw_port_stats *out, struct port *p) {
 static void publish_stats(struct app *a) {
     struct tgw_shm *shm = a->region.shm;
     for (uint32_t i = 0; i < a->config.port_count; i++)
-        publish_port(&shm->port[i], a->port[i]);
+        publish_port(a, &shm->port[i], a->port[i]);
     atomic_store(&shm->mbufs_free, rte_mempool_avail_count(a->mbufs));
     atomic_store(&shm->mbufs_total, a->mbufs->size);
 }

@@ -31,6 +31,7 @@ struct worker {
     uint64_t now_ns, net_tick_ns;
     uint64_t control_epoch;
     uint64_t stage_tsc;
+    uint32_t links_returned;
     uint32_t idle_turns, drain_deadline_ms;
 };
 
@@ -298,6 +299,16 @@ static void answer_probe(struct worker *w) {
         env_emit(w, &answer.msg);
 }
 
+/* Where a link returns, a switch may have forgotten us, or be another one. */
+static void obey_links(struct worker *w) {
+    uint32_t returned =
+        atomic_load_explicit(&w->config.signals->links_returned, memory_order_relaxed);
+    if (returned == w->links_returned)
+        return;
+    w->links_returned = returned;
+    net_announce(w->net, w->now_ns);
+}
+
 static uint32_t commands(struct worker *w) {
     union tgw_cmd cmd;
     uint32_t taken = 0;
@@ -353,6 +364,7 @@ static uint32_t timers(struct worker *w) {
         w->net_tick_ns = w->now_ns;
         net_tick(w->net, w->now_ns);
         answer_probe(w);
+        obey_links(w);
         end_capture(w);
         publish(w);
     }

@@ -10,6 +10,7 @@ build="gcc libc6-dev meson ninja-build pkg-config libdpdk-dev libwslay-dev libhi
 libcjson-dev libssl-dev libuv1-dev libmicrohttpd-dev libseccomp-dev libcunit1-dev"
 lab="iproute2 ethtool procps curl openssl python3 python3-websockets redis-server redis-tools"
 test="clang clang-format libclang-rt-14-dev universal-ctags prometheus chromium tcpdump python3-yaml
+python3-jsonschema
 gnutls-bin nginx-light nmap testssl.sh"
 # Where node comes from elsewhere, npm comes with it and Debian's packages would clash.
 page=""

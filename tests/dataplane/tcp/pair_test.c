@@ -481,6 +481,28 @@ static void a_loss_after_a_long_stop_is_repaired(void) {
     finish(&w);
 }
 
+static void a_connection_outlives_its_link(void) {
+    static struct world w;
+    struct port_link link;
+    begin(&w, NULL, 23);
+    w.h[0].end.to_send = w.h[1].end.to_send = 2000000;
+    open_connection(&w);
+    run(&w, 5, false);
+    CU_ASSERT_TRUE(w.h[1].end.received < 2000000);
+    port_sim_set_link(w.h[0].port, false);
+    w.h[0].port->ops->link(w.h[0].port, &link);
+    CU_ASSERT_FALSE(link.up);
+    run(&w, 20000, false);
+    uint64_t before = w.h[1].end.received;
+    CU_ASSERT_FALSE(w.h[0].end.closed || w.h[1].end.closed);
+    port_sim_set_link(w.h[0].port, true);
+    run(&w, 60000, true);
+    CU_ASSERT_TRUE(before < 2000000);
+    CU_ASSERT_EQUAL(w.h[0].end.received, 2000000);
+    CU_ASSERT_EQUAL(w.h[1].end.received, 2000000);
+    finish(&w);
+}
+
 int main(void) {
     static const struct suite_case cases[] = {
         {"bytes cross a good wire", bytes_cross_a_good_wire},
@@ -497,6 +519,7 @@ int main(void) {
         {"a reader may stop for long", a_reader_may_stop_for_long},
         {"an ACK counts when the window is full", an_ack_counts_when_the_window_is_full},
         {"a loss after a long stop is repaired", a_loss_after_a_long_stop_is_repaired},
+        {"a connection outlives its link", a_connection_outlives_its_link},
         {"a stream released at once stays released", a_stream_released_at_once_stays_released},
     };
     mbufs = test_eal_init(8191);
