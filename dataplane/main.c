@@ -3,6 +3,7 @@
 #include "config/config.h"
 #include "eal.h"
 #include "log.h"
+#include "notify.h"
 #include "ports.h"
 #include "revision.h"
 #include "selftest.h"
@@ -49,6 +50,8 @@ struct app {
     uint64_t drain_end_ms; /* 0: not draining for an exit */
     uint64_t drained_ms;   /* when the last session was gone; 0: not yet */
     uint64_t epoch;
+    struct notify notify;
+    uint64_t turns_tsc[TGW_CORES_MAX]; /* at the last sign of life */
     char err[CONFIG_ERROR_BYTES];
 };
 
@@ -158,6 +161,7 @@ static bool start_region(struct app *a) {
     shm->port_count = a->config.port_count;
     for (uint32_t i = 0; i < a->config.port_count; i++)
         describe_port(&shm->port[i], a->port[i]);
+    shm_region_publish(&a->region);
     return true;
 }
 
@@ -377,6 +381,25 @@ static bool drain_over(struct app *a, uint64_t now_ms) {
     return a->drain_end_ms && now_ms >= a->drain_end_ms;
 }
 
+static uint64_t turns_tsc(struct tgw_counters *c) {
+    uint64_t sum = 0;
+    for (size_t s = 0; s < TGW_STAGE_COUNT; s++)
+        sum += atomic_load_explicit(&c->cycles[s], memory_order_relaxed);
+    return sum;
+}
+
+/* Every core's loop has turned since it last had: one that hangs does not count its cycles. */
+static bool cores_alive(struct app *a) {
+    uint64_t now_tsc[TGW_CORES_MAX];
+    for (uint32_t i = 0; i < a->cores; i++) {
+        now_tsc[i] = turns_tsc(shm_region_counters(&a->region, i));
+        if (now_tsc[i] == a->turns_tsc[i])
+            return false;
+    }
+    memcpy(a->turns_tsc, now_tsc, sizeof(now_tsc[0]) * a->cores);
+    return true;
+}
+
 static void main_loop(struct app *a, const sigset_t *signals) {
     const struct timespec pulse = {0, PULSE_MS * 1000000};
     for (uint64_t n = 0;; n++) {
@@ -384,6 +407,8 @@ static void main_loop(struct app *a, const sigset_t *signals) {
         uint64_t now_ns = monotonic_ns();
         atomic_store(&a->region.shm->dataplane_beat_ns, now_ns);
         watch_control(a, now_ns);
+        if (notify_due(&a->notify, now_ns) && cores_alive(a))
+            notify_beat(&a->notify, now_ns);
         if (n % STATS_EVERY_PULSES == 0) {
             publish_stats(a);
             tls_service_watch(&a->tls, a->region.shm);
@@ -409,7 +434,11 @@ static int run(struct app *a, const sigset_t *signals) {
     if (started == PARTS) {
         log_line(LOG_INFO, "dataplane_started", "%u core(s), %u port(s), %lu sessions at most",
                  a->cores, a->config.port_count, a->config.sessions_max);
+        notify_open(&a->notify, getenv("NOTIFY_SOCKET"), getenv("WATCHDOG_USEC"));
+        notify_send(&a->notify, "READY=1");
         main_loop(a, signals);
+        notify_send(&a->notify, "STOPPING=1");
+        notify_close(&a->notify);
         log_line(LOG_INFO, "dataplane_stopping", "%u sessions left", sessions_left(a));
     } else {
         fprintf(stderr, "tgw-dataplane: %s\n", a->err);
