@@ -13,6 +13,7 @@ enum {
     SLEEP_US_MIN = 20,
     SLEEP_US_MAX = 250,
     NET_TICK_NS = 10000000,
+    REFUSALS_MIN = 128, /* connections over all, so that a small gateway can still say no */
     ACK_DELAY_MS = 40, /* what most stacks wait at most */
 };
 
@@ -132,7 +133,7 @@ static bool create_parts(struct worker *w) {
 void worker_tcp_config(struct tcp_config *t, uint32_t sessions_max, struct tgw_counters *counters) {
     tcp_config_defaults(t);
     /* Two legs a session, and as many again that are on their way in or out. */
-    t->connections_max = sessions_max * 4;
+    t->connections_max = sessions_max * 4 + REFUSALS_MIN;
     t->time_wait_max = sessions_max * 4;
     t->ack_delay_ms = ACK_DELAY_MS;
     t->counters = counters;

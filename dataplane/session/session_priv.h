@@ -102,7 +102,7 @@ void event_auth_gone(struct session *s);
 void event_open(struct session *s);
 void event_closed(struct session *s);
 void event_refused(struct session *s, enum tgw_reason reason, const struct tgw_ident *ident,
-                   bool as_close);
+                   bool as_close, bool asked);
 bool event_session(struct session *s, uint32_t seq);
 bool event_list_end(struct session_table *t, const struct list *l);
 void event_done(struct session_table *t, uint32_t seq, enum tgw_reason reason);
