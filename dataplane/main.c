@@ -155,7 +155,7 @@ static bool start_worker(struct app *a, uint32_t core) {
                                 .relay_buffer_bytes = (uint32_t)a->config.relay_buffer_bytes,
                                 .huge_pages = a->config.huge_pages,
                                 .counters = counters};
-    a->worker[core] = worker_create(&c, a->err, sizeof(a->err));
+    a->worker[core] = worker_create(&c, monotonic_ns(), a->err, sizeof(a->err));
     return a->worker[core] != NULL;
 }
 

@@ -40,9 +40,11 @@ struct worker_config {
 void worker_tcp_config(struct tcp_config *t, uint32_t sessions_max, struct tgw_counters *counters);
 
 /* NULL with one line in err. */
-struct worker *worker_create(const struct worker_config *c, char *err, size_t err_bytes);
-/* One turn of the loop; returns how much there was to do. For benches; a core runs. */
-uint32_t worker_turn(struct worker *w);
+struct worker *worker_create(const struct worker_config *c, uint64_t now_ns, char *err,
+                             size_t err_bytes);
+/* One turn of the loop; returns how much there was to do. For benches, which bring their
+ * own time; a core runs. */
+uint32_t worker_turn(struct worker *w, uint64_t now_ns);
 /* Runs until signals->stop. */
 void worker_run(struct worker *w);
 void worker_destroy(struct worker *w);

@@ -1,17 +1,9 @@
 #include "net/addr.h"
 #include <arpa/inet.h>
-#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 enum { ADDR_BITS = 128, V4_MAPPED_BITS = 96, ADDR_TEXT_BYTES = 46 };
-
-struct ip_addr ip_addr_from4(const uint8_t b[4]) {
-    struct ip_addr a = {{0}};
-    a.b[10] = a.b[11] = 0xff;
-    memcpy(a.b + 12, b, 4);
-    return a;
-}
 
 bool ip_addr_parse(const char *text, struct ip_addr *out) {
     uint8_t v4[4];
@@ -54,17 +46,6 @@ bool ip_prefix_parse(const char *text, bool host_bits, struct ip_prefix *out) {
         return false;
     out->len = (uint8_t)(v4 ? len + V4_MAPPED_BITS : len);
     return host_bits || host_bits_zero(out);
-}
-
-bool ip_prefix_has(const struct ip_prefix *p, const struct ip_addr *a) {
-    assert(p->len <= ADDR_BITS);
-    unsigned bytes = p->len / 8u, bits = p->len % 8u;
-    if (memcmp(p->addr.b, a->b, bytes) != 0)
-        return false;
-    /* ::/0 holds mapped addresses too, but a route of one family is not for the other. */
-    if (ip_addr_is4(&p->addr) != ip_addr_is4(a))
-        return false;
-    return bits == 0 || ((p->addr.b[bytes] ^ a->b[bytes]) >> (8 - bits)) == 0;
 }
 
 char *ip_addr_text(const struct ip_addr *a, char out[46]) {

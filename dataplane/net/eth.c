@@ -20,7 +20,7 @@ static enum tgw_reason strip_vlan(struct rx *rx, uint16_t *type) {
 }
 
 static bool is_for_us(struct rx *rx, const uint8_t *dst, uint16_t type) {
-    rx->unicast = memcmp(dst, rx->in->port->mac, 6) == 0;
+    rx->unicast = mac_eq(dst, rx->in->port->mac);
     if (rx->unicast)
         return true;
     if (type == RTE_ETHER_TYPE_IPV6)

@@ -1,4 +1,5 @@
 /* IPv4 (RFC 791, RFC 1122 section 3). */
+#include "cksum.h"
 #include "net_priv.h"
 
 enum {
@@ -33,7 +34,7 @@ static bool checksum_ok(const struct rx *rx, uint32_t header_bytes) {
         return true;
     if ((have & PORT_RX_IP_CKSUM) && verdict == RTE_MBUF_F_RX_IP_CKSUM_GOOD)
         return true;
-    return rte_raw_cksum(rx->p, header_bytes) == 0xffff;
+    return cksum_fold(cksum_bytes(0, rx->p, header_bytes)) == 0xffff;
 }
 
 static enum tgw_reason header_check(struct rx *rx, uint32_t *header_bytes) {
@@ -76,10 +77,12 @@ enum tgw_reason ip4_input(struct net *n, struct rx *rx) {
 
 static void set_checksum(const struct iface *out, struct rte_mbuf *m, uint8_t *h) {
     m->l3_len = IP4_HDR_BYTES;
-    if (out->port->offloads & PORT_TX_IP_CKSUM)
+    if (out->port->offloads & PORT_TX_IP_CKSUM) {
         m->ol_flags |= RTE_MBUF_F_TX_IPV4 | RTE_MBUF_F_TX_IP_CKSUM;
-    else
-        put16(h + 10, rte_be_to_cpu_16(rte_ipv4_cksum((const struct rte_ipv4_hdr *)h)));
+        return;
+    }
+    uint16_t sum = (uint16_t)~cksum_fold(cksum_bytes(0, h, IP4_HDR_BYTES));
+    memcpy(h + 10, &sum, sizeof(sum));
 }
 
 bool ip4_push(struct net *n, struct iface *out, struct rte_mbuf *m, const struct ip_addr *src,

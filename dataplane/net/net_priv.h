@@ -75,6 +75,16 @@ static inline void put16(uint8_t *p, uint16_t v) {
     p[1] = (uint8_t)v;
 }
 
+static inline bool mac_eq(const uint8_t *a, const uint8_t *b) {
+    uint32_t x, y;
+    uint16_t v, w;
+    memcpy(&x, a, 4);
+    memcpy(&y, b, 4);
+    memcpy(&v, a + 4, 2);
+    memcpy(&w, b + 4, 2);
+    return x == y && v == w;
+}
+
 /* net.c */
 uint64_t net_random(struct net *n);
 void net_drop(struct net *n, struct rte_mbuf *m, enum tgw_reason why);

@@ -11,6 +11,18 @@ struct rte_mbuf *net_tx_alloc(struct net *n) {
     return m;
 }
 
+/* The interface of the hint if it reaches `dst`, else that of the route; *hop: next hop. */
+static struct iface *outgoing(struct net *n, const struct ip_addr *dst, uint8_t hint,
+                              const struct ip_addr **hop) {
+    struct net_route r;
+    if (hint < n->iface_count && (*hop = iface_next_hop(&n->iface[hint], dst)))
+        return &n->iface[hint];
+    if (!net_route(n, dst, &r))
+        return NULL;
+    *hop = iface_next_hop(&n->iface[r.iface], dst);
+    return *hop ? &n->iface[r.iface] : NULL;
+}
+
 void ip_send(struct net *n, struct iface *out, struct rte_mbuf *m, const struct ip_addr *dst) {
     const struct ip_addr *hop = iface_next_hop(out, dst);
     if (hop)
@@ -49,19 +61,12 @@ static void put_checksum(const struct iface *out, struct rte_mbuf *m, const stru
     memcpy(p + TCP_CHECKSUM_OFFSET, &sum, sizeof(sum));
 }
 
-/* The interface of the hint if it reaches `dst`, else that of the route. */
-static struct iface *outgoing(struct net *n, const struct ip_addr *dst, uint8_t hint) {
-    struct net_route r;
-    if (hint < n->iface_count && iface_next_hop(&n->iface[hint], dst))
-        return &n->iface[hint];
-    return net_route(n, dst, &r) ? &n->iface[r.iface] : NULL;
-}
-
 void net_output(struct net *n, uint64_t now_ns, struct rte_mbuf *m, const struct ip_addr *src,
                 const struct ip_addr *dst, uint8_t ecn, uint8_t iface) {
     assert(m->data_len >= TCP_HDR_BYTES && ip_addr_is4(src) == ip_addr_is4(dst));
     n->now_ns = now_ns;
-    struct iface *out = outgoing(n, dst, iface);
+    const struct ip_addr *hop;
+    struct iface *out = outgoing(n, dst, iface, &hop);
     if (!out) {
         net_drop(n, m, TGW_R_no_route);
         return;
@@ -71,7 +76,7 @@ void net_output(struct net *n, uint64_t now_ns, struct rte_mbuf *m, const struct
     bool pushed = ip_addr_is4(src) ? ip4_push(n, out, m, src, dst, PROTO_TCP, ecn)
                                    : ip6_push(m, src, dst, PROTO_TCP, HOP_LIMIT, ecn);
     if (pushed)
-        ip_send(n, out, m, dst);
+        neigh_output(n, out, hop, m);
     else
         net_drop(n, m, TGW_R_mbuf_exhausted);
 }

@@ -1,4 +1,5 @@
 /* A received TCP segment, every length checked (RFC 9293 section 3.1). */
+#include "cksum.h"
 #include "net_priv.h"
 
 enum {
@@ -87,39 +88,35 @@ enum tgw_reason seg_parse(struct seg *s, const uint8_t *p, uint32_t len) {
 
 /* The pseudo header of RFC 9293 section 3.1 and RFC 8200 section 8.1: for IPv4 the
  * mapped addresses without their prefix. */
-static uint32_t pseudo_sum(const struct ip_addr *src, const struct ip_addr *dst, uint8_t proto,
-                           uint32_t len) {
-    size_t skip = ip_addr_is4(src) ? 12 : 0;
-    const uint8_t tail[8] = {(uint8_t)(len >> 24),
-                             (uint8_t)(len >> 16),
-                             (uint8_t)(len >> 8),
-                             (uint8_t)len,
-                             0,
-                             0,
-                             0,
-                             proto};
-    return (uint32_t)rte_raw_cksum(src->b + skip, 16 - skip) +
-           rte_raw_cksum(dst->b + skip, 16 - skip) + rte_raw_cksum(tail, sizeof(tail));
+static inline uint64_t pseudo_sum(const struct ip_addr *src, const struct ip_addr *dst,
+                                  uint8_t proto, uint32_t len) {
+    uint64_t sum = (uint64_t)rte_cpu_to_be_32(len) + rte_cpu_to_be_32(proto);
+    if (ip_addr_is4(src)) {
+        uint32_t a, b;
+        memcpy(&a, src->b + 12, sizeof(a));
+        memcpy(&b, dst->b + 12, sizeof(b));
+        return sum + a + b;
+    }
+    sum = cksum_add(cksum_add(sum, cksum_word(src->b)), cksum_word(src->b + 8));
+    return cksum_add(cksum_add(sum, cksum_word(dst->b)), cksum_word(dst->b + 8));
 }
 
-static uint16_t fold(uint32_t sum) {
-    sum = (sum & 0xffff) + (sum >> 16);
-    sum = (sum & 0xffff) + (sum >> 16);
-    return (uint16_t)~sum;
+static uint16_t finish(uint64_t sum) {
+    return (uint16_t)~cksum_fold(sum);
 }
 
 uint16_t tcp_checksum(const struct ip_addr *src, const struct ip_addr *dst, const uint8_t *p,
                       uint32_t len) {
-    return fold(pseudo_sum(src, dst, PROTO_TCP, len) + rte_raw_cksum(p, len));
+    return finish(cksum_bytes(pseudo_sum(src, dst, PROTO_TCP, len), p, len));
 }
 
 uint16_t tcp_pseudo_checksum(const struct ip_addr *src, const struct ip_addr *dst, uint32_t len) {
-    return fold(pseudo_sum(src, dst, PROTO_TCP, len));
+    return finish(pseudo_sum(src, dst, PROTO_TCP, len));
 }
 
 uint16_t icmp6_checksum(const struct ip_addr *src, const struct ip_addr *dst, const uint8_t *p,
                         uint32_t len) {
-    return fold(pseudo_sum(src, dst, PROTO_ICMP6, len) + rte_raw_cksum(p, len));
+    return finish(cksum_bytes(pseudo_sum(src, dst, PROTO_ICMP6, len), p, len));
 }
 
 static bool checksum_ok(const struct rx *rx) {

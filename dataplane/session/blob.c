@@ -23,9 +23,12 @@ void *blob_alloc(struct blobs *b, size_t bytes) {
     return NULL;
 }
 
-static bool pool_holds(const struct pool *p, const void *object) {
-    const uint8_t *at = object;
-    return at >= p->base && at < p->base + (size_t)p->capacity * p->object_bytes;
+/* An ident while another takes its place, a setup, a grant: of whatever size. */
+bool blobs_room(const struct blobs *b) {
+    for (int i = 0; i < BLOB_CLASSES; i++)
+        if (b->size[i].capacity - b->size[i].used < 4)
+            return false;
+    return true;
 }
 
 void blob_free(struct blobs *b, void *blob) {

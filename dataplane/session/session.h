@@ -24,6 +24,10 @@ struct session_env {
     void (*set_owner)(void *ctx, struct stream s, const struct stream_handler *handler, void *user);
     /* Queue an event; false: the ring is full (already counted). */
     bool (*emit)(void *ctx, const struct tgw_msg *event);
+    /* Memory is left for another session: its agent leg, buffers, packets. */
+    bool (*room)(void *ctx);
+    /* So little is left that sessions who would read their data come to harm. */
+    bool (*starving)(void *ctx);
     /* Non-predictable bytes for masking keys, correlation ids, handshake keys. */
     void (*random)(void *ctx, void *out, size_t bytes);
     void *ctx;
@@ -51,6 +55,10 @@ extern const struct stream_handler session_client_handler;
 
 /* A validated-by-length message from the command ring; contents are checked here. */
 void session_command(struct session_table *t, const union tgw_cmd *cmd);
+
+/* Both legs of a live session as `ss` would show them: the client's, the agent's. False: no
+ * live session has that handle. */
+bool session_legs(const struct session_table *t, tgw_handle h, struct tgw_leg_state out[2]);
 
 /* The control process went away or (with another epoch) came back: what waits for a
  * verdict is refused with control_unavailable. While `up` is false new sessions are too. */

@@ -24,13 +24,13 @@ struct session_table *session_table_create(const struct session_config *c,
     t->env = *env;
     t->now_ns = now_ns;
     t->sessions_max = c->sessions_max;
-    timer_wheel_init(&t->wheel, now_ns, timer_fired, t);
     t->generation = calloc(slots, sizeof(*t->generation));
     if (!t->generation || !pool_init(&t->pool, sizeof(struct session), slots, c->huge_pages) ||
         !blobs_init(&t->blobs, slots * BLOBS_A_SESSION, c->huge_pages)) {
         session_table_destroy(t);
         return NULL;
     }
+    timer_wheel_init(&t->wheel, now_ns, t->pool.base, timer_fired, t);
     return t;
 }
 
@@ -266,6 +266,7 @@ uint32_t session_advance(struct session_table *t, uint64_t now_ns) {
     t->now_ns = now_ns;
     uint32_t fired = timer_wheel_advance(&t->wheel, now_ns, TIMERS_A_TURN);
     drain_advance(t);
+    shed_advance(t);
     list_advance(t);
     return fired;
 }

@@ -18,6 +18,7 @@ struct agent {
     struct ws_parser parser;
     uint64_t payload_left, owed; /* of the frame under way; output still asked for */
     uint32_t at;                 /* offset in the payload, for the mask */
+    uint32_t output_at;          /* how much of a frame of output is written; 0: none */
     uint8_t mask[4];
     uint8_t ask;
     bool upgraded;
@@ -65,16 +66,16 @@ static bool upgrade(struct agent *a) {
     return true;
 }
 
-/* Output as far as there is room. */
+/* Output as far as there is room; a frame may stop in its middle. */
 static void write_output(struct agent *a) {
     struct rig *rig = a->all->rig;
     const struct stream *s = &a->stream;
-    while (a->owed && s->ops->room(s->impl) >= rig->output_frame_bytes) {
-        size_t n = rig->output_frame_bytes;
-        if (s->ops->write(s->impl, rig->output_frame, n) < n) {
-            end(a); /* no memory: a frame cut short cannot be mended */
+    while (a->owed) {
+        size_t left = rig->output_frame_bytes - a->output_at;
+        size_t took = s->ops->write(s->impl, rig->output_frame + a->output_at, left);
+        a->output_at = took < left ? a->output_at + (uint32_t)took : 0;
+        if (took < left)
             return;
-        }
         rig->tally.agent_bytes_sent += rig->plan.output_bytes;
         if (a->owed != ENDLESS)
             a->owed -= a->owed < rig->plan.output_bytes ? a->owed : rig->plan.output_bytes;
@@ -87,23 +88,23 @@ static bool take_payload(struct agent *a) {
     const struct stream *s = &a->stream;
     uint8_t out[CHUNK];
     const uint8_t *in;
-    size_t n = s->ops->peek(s->impl, &in);
+    size_t n = s->ops->peek(s->impl, &in), took;
     n = n < a->payload_left ? n : (size_t)a->payload_left;
     n = n < sizeof(out) ? n : sizeof(out);
     if (n == 0)
         return false;
-    if (a->ask == ASK_ECHO && s->ops->room(s->impl) < n)
-        return false;
+    took = n;
     if (a->ask == ASK_ECHO) {
         memcpy(out, in, n);
         ws_mask(out, n, a->mask, a->at);
-        tally->agent_bytes_sent += s->ops->write(s->impl, out, n);
+        took = s->ops->write(s->impl, out, n);
+        tally->agent_bytes_sent += took;
     }
-    s->ops->consume(s->impl, n);
-    tally->agent_bytes_received += n;
-    a->at += (uint32_t)n;
-    a->payload_left -= n;
-    return true;
+    s->ops->consume(s->impl, took);
+    tally->agent_bytes_received += took;
+    a->at += (uint32_t)took;
+    a->payload_left -= took;
+    return took == n;
 }
 
 /* What the frame asks; false: not enough of it is here. */
@@ -128,8 +129,7 @@ static bool begin_frame(struct agent *a, const struct ws_frame *f, const uint8_t
                         size_t have) {
     const struct stream *s = &a->stream;
     uint8_t out[WS_HEADER_BYTES_MAX];
-    size_t whole = f->payload_bytes < CHUNK ? (size_t)f->payload_bytes : CHUNK;
-    if (s->ops->room(s->impl) < sizeof(out) + whole || !take_ask(a, f, head, have))
+    if (s->ops->room(s->impl) < STREAM_ROOM_LOW || !take_ask(a, f, head, have))
         return false;
     if (a->ask == ASK_ECHO) {
         size_t n = ws_header(out, WS_BINARY, f->payload_bytes, NULL);
@@ -194,7 +194,9 @@ static void on_readable(void *user) {
     enum took took = TOOK;
     if (!a->upgraded && !upgrade(a))
         return;
-    while (took == TOOK && a->upgraded)
+    if (a->output_at) /* nothing may come in between */
+        write_output(a);
+    while (took == TOOK && a->upgraded && !a->output_at)
         took = take_frame(a);
     if (took == TOOK_END)
         return;

@@ -24,23 +24,25 @@ enum state {
     BROWSER_CLOSING, /* our Close is out */
 };
 
+struct frame {
+    uint8_t *bytes;
+    size_t len;
+};
+
 struct browser {
     struct browsers *all;
+    const struct frame *under_way; /* written up to under_way_at: nothing may come in between */
     struct stream stream;
     struct ws_parser parser;
     uint64_t due_ns;       /* opening: of the dial; then of keystroke 0 */
     uint64_t sent_ns;      /* closed loop: of keystroke `timed` */
     uint64_t paste_left;   /* frames still to be pasted, in bytes */
-    uint32_t payload_left; /* of the frame under way */
+    uint32_t payload_left; /* of the frame that comes in */
+    uint32_t under_way_at;
     uint32_t owed, typed, answered, timed;
     uint32_t token;
     uint8_t state, kind; /* kind: first byte of the frame under way */
     bool timing, types_on;
-};
-
-struct frame {
-    uint8_t *bytes;
-    size_t len;
 };
 
 struct browsers {
@@ -95,15 +97,34 @@ static void on_connected(void *user) {
     became(b, BROWSER_UPGRADING);
 }
 
+/* The rest of the frame under way. False: more of it is left. */
+static bool carry_on(struct browser *b) {
+    const struct frame *f = b->under_way;
+    if (!f)
+        return true;
+    size_t left = f->len - b->under_way_at;
+    size_t took = b->stream.ops->write(b->stream.impl, f->bytes + b->under_way_at, left);
+    b->under_way_at += (uint32_t)took;
+    if (took == left)
+        b->under_way = NULL;
+    return took == left;
+}
+
+/* Begin a frame, if there is room to. False: not begun. */
+static bool begin(struct browser *b, const struct frame *f) {
+    if (!carry_on(b) || b->stream.ops->room(b->stream.impl) < STREAM_ROOM_LOW)
+        return false;
+    b->under_way = f;
+    b->under_way_at = 0;
+    carry_on(b);
+    return true;
+}
+
 /* Frames that are due, as far as there is room. */
 static void type_owed(struct browser *b) {
     struct browsers *all = b->all;
     struct tally *tally = &all->rig->tally;
-    while (b->owed && b->stream.ops->room(b->stream.impl) >= all->echo.len) {
-        if (b->stream.ops->write(b->stream.impl, all->echo.bytes, all->echo.len) < all->echo.len) {
-            let_go(b, &tally->lost); /* no memory: a frame cut short cannot be mended */
-            return;
-        }
+    while (b->owed && begin(b, &all->echo)) {
         if (!b->timing) {
             b->timing = true;
             b->timed = b->typed;
@@ -120,21 +141,17 @@ static void paste_owed(struct browser *b) {
     const struct frame *f = &b->all->discard;
     struct tally *tally = &b->all->rig->tally;
     uint64_t bytes = b->all->rig->plan.frame_bytes;
-    while (b->paste_left && b->stream.ops->room(b->stream.impl) >= f->len) {
-        if (b->stream.ops->write(b->stream.impl, f->bytes, f->len) < f->len) {
-            let_go(b, &tally->lost);
-            return;
-        }
+    while (b->paste_left && begin(b, f)) {
         b->paste_left -= b->paste_left < bytes ? b->paste_left : bytes;
         tally->bytes_sent += bytes;
     }
 }
 
 static void write_owed(struct browser *b) {
-    if (b->state == BROWSER_OPEN)
-        type_owed(b);
-    if (b->state == BROWSER_OPEN)
-        paste_owed(b);
+    if (b->state != BROWSER_OPEN || !carry_on(b))
+        return;
+    type_owed(b);
+    paste_owed(b);
 }
 
 static void say_close(struct browser *b) {
@@ -220,7 +237,7 @@ static bool take_control(struct browser *b, const struct ws_frame *f) {
     s->ops->consume(s->impl, bytes);
     if (f->opcode == WS_PONG)
         return true;
-    if (b->state == BROWSER_OPEN) {
+    if (b->state == BROWSER_OPEN && carry_on(b)) { /* in mid-paste nobody waits for an answer */
         size_t n = ws_control(out, f->opcode == WS_PING ? WS_PONG : WS_CLOSE,
                               frame + f->header_bytes, (size_t)f->payload_bytes, MASK);
         s->ops->write(s->impl, out, n);
@@ -366,7 +383,8 @@ void browser_paste(struct browsers *all, uint32_t i, uint64_t bytes) {
 void browser_ask(struct browsers *all, uint32_t i, enum ask ask, uint32_t bytes) {
     struct browser *b = &all->browser[i];
     uint8_t out[WS_HEADER_BYTES_MAX + 5], payload[5] = {(uint8_t)ask};
-    if (b->state != BROWSER_OPEN || b->stream.ops->room(b->stream.impl) < sizeof(out))
+    if (b->state != BROWSER_OPEN || !carry_on(b) ||
+        b->stream.ops->room(b->stream.impl) < sizeof(out))
         return;
     memcpy(payload + 1, &bytes, sizeof(bytes));
     size_t n = ws_header(out, WS_BINARY, sizeof(payload), MASK);

@@ -43,7 +43,7 @@ static void fill_tcp(const struct rig *rig, struct tcp_config *t) {
     t->small_blocks = sessions * 4 + 65536;
     t->large_blocks = 262144;
     t->keepalive_ms = 0;
-    t->ack_delay_ms = 40; /* as the stacks of browsers and agents do */
+    t->ack_delay_ms = 40;   /* as the stacks of browsers and agents do */
     t->time_wait_ms = 1000; /* four-tuples come back much later */
     t->counters = rig->counters;
     RAND_bytes(t->secret, sizeof(t->secret));

@@ -6,26 +6,26 @@
  *   bench-inside SESSIONS SCENARIO FRAME_BYTES STRETCHES [TYPING [TLS_DIR]]
  *
  * TLS_DIR: browsers speak TLS, with what platform/lab/certificates.sh has put there. */
-#include "clock.h"
 #include "hw/rig/pace.h"
 #include "hw/rig/watch.h"
 #include "ports.h"
 #include "shm_region.h"
 #include "wire.h"
 #include "worker.h"
+#include <rte_cycles.h>
 #include <rte_eal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { MBUFS = 16383, RIG_TURNS = 4, ERROR_BYTES = 300 };
+enum { MBUFS = 16383, RIG_TURNS = 4, TURN_NS = 10000, ERROR_BYTES = 300 };
 
 struct inside {
     struct rig rig;
     struct watch watch;
     struct pace pace;
-    struct clock clock;
+    uint64_t now_ns; /* virtual: a run repeats to the instruction */
     struct shm_region region;
     struct worker_signals signals;
     struct worker *worker;
@@ -71,7 +71,7 @@ static void start_eal(struct inside *b) {
         b->ours[i] = pair[0];
         b->theirs[i] = pair[1];
     }
-    clock_init(&b->clock);
+    b->now_ns = UINT64_C(1000000000);
 }
 
 static void start_tls(struct inside *b, uint32_t sessions, struct worker_config *c) {
@@ -115,7 +115,7 @@ static void start_gateway(struct inside *b, uint32_t sessions) {
         .sessions_max = sessions, .relay_buffer_bytes = 262144, .counters = counters};
     if (b->tls_dir)
         start_tls(b, sessions, &c);
-    b->worker = worker_create(&c, b->err, sizeof(b->err));
+    b->worker = worker_create(&c, b->now_ns, b->err, sizeof(b->err));
     check(b->worker != NULL, b->err);
     b->region.shm->tsc_hz = rte_get_timer_hz();
 }
@@ -134,7 +134,7 @@ static void start_rig(struct inside *b, const char *sessions, const char *scenar
              "{\"name\":\"node\",\"driver\":\"sim\",\"addresses\":[\"198.18.1.1/24\"]}]}}",
              tls, scenario, sessions, typing, frame_bytes, b->path);
     check(plan_parse(&b->rig.plan, text, NULL, &b->file, b->err, sizeof(b->err)), b->err);
-    b->rig.now_ns = clock_ns(&b->clock);
+    b->rig.now_ns = b->now_ns;
     check(rig_start(&b->rig, b->theirs, b->mbufs[1], b->err, sizeof(b->err)), b->err);
     check(watch_start(&b->watch, &b->rig.plan, b->rig.now_ns, b->err, sizeof(b->err)), b->err);
     atomic_store(&b->signals.control_epoch, atomic_load(&b->region.shm->control_epoch));
@@ -143,7 +143,7 @@ static void start_rig(struct inside *b, const char *sessions, const char *scenar
 
 static void rig_turns(struct inside *b) {
     for (int i = 0; i < RIG_TURNS; i++) {
-        rig_begin(&b->rig, clock_ns(&b->clock));
+        rig_begin(&b->rig, b->now_ns += TURN_NS);
         watch_turn(&b->watch, b->rig.now_ns);
         pace_turn(&b->pace);
         rig_end(&b->rig);
@@ -151,10 +151,10 @@ static void rig_turns(struct inside *b) {
 }
 
 /* Until all that came in is out. What callgrind collects. */
-__attribute__((noinline)) uint64_t measured_turns(struct worker *w);
-uint64_t measured_turns(struct worker *w) {
+__attribute__((noinline)) uint64_t measured_turns(struct worker *w, uint64_t now_ns);
+uint64_t measured_turns(struct worker *w, uint64_t now_ns) {
     uint64_t from = rte_rdtsc();
-    while (worker_turn(w))
+    while (worker_turn(w, now_ns))
         ;
     return rte_rdtsc() - from;
 }
@@ -170,7 +170,7 @@ static double stretch(struct inside *b, uint64_t *units) {
     uint64_t bytes = b->rig.tally.bytes_received;
     watch_sample(&b->watch, &from);
     rig_turns(b);
-    uint64_t cycles = measured_turns(b->worker);
+    uint64_t cycles = measured_turns(b->worker, b->now_ns);
     watch_sample(&b->watch, &to);
     *units = b->rig.plan.scenario == SCENARIO_flood ? (b->rig.tally.bytes_received - bytes) / 1024
                                                     : watch_frames(&from, &to);
@@ -224,7 +224,7 @@ int main(int argc, char **argv) {
     start_rig(&b, argv[1], argv[2], argv[3], argc >= 6 ? argv[5] : "0");
     while (b.pace.phase < PHASE_MEASURE) {
         rig_turns(&b);
-        worker_turn(b.worker);
+        worker_turn(b.worker, b.now_ns);
     }
     fprintf(stderr, "opened %lu refused %lu failed %lu %s\n", b.rig.tally.opened,
             b.rig.tally.refused, b.rig.tally.failed, b.rig.refusal);

@@ -219,8 +219,7 @@ def _():
     assert answer.status == 503 and body["code"] == "service_unavailable", body
     assert body["details"]["reason"] == "control_unavailable" and answer.headers["retry-after"]
     assert body["correlation_id"] == answer.headers["x-correlation-id"] == f"refusal-{COUNT[0]:04d}"
-    g.start_control()
-    g.ready()
+    g.restart_control()
     assert g.events("rejected", "control_unavailable") == 1
     assert logged(g, "control_unavailable", body["correlation_id"])  # the ring kept the event
     g.stop()

@@ -436,7 +436,7 @@ static void garbage_ends_in_order(void) {
 }
 
 /* A whole life with the nth allocation of one size failing. */
-static void live_without(int size, uint32_t nth) {
+static uint64_t live_without(int size, uint32_t nth) {
     struct rig r;
     rig_init(&r, 4);
     struct pool *pool = size < BLOB_CLASSES ? &r.table->blobs.size[size] : &r.table->pool;
@@ -455,13 +455,17 @@ static void live_without(int size, uint32_t nth) {
     rig_wait(&r, 12000);
     CU_ASSERT_TRUE(c->dead);
     CU_ASSERT_EQUAL(rig_usage(&r).live + rig_usage(&r).pending, 0);
+    uint64_t told = rig_reason(&r, TGW_R_internal_error);
     rig_fini(&r);
+    return told;
 }
 
 static void every_allocation_may_fail(void) {
+    uint64_t told = 0;
     for (int size = 0; size <= BLOB_CLASSES; size++)
         for (uint32_t nth = 1; nth <= 6; nth++)
-            live_without(size, nth);
+            told += live_without(size, nth);
+    CU_ASSERT_TRUE(told > 0); /* refused as internal_error */
 }
 
 int main(void) {
