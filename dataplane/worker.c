@@ -25,6 +25,7 @@ struct worker {
     struct tls_core *tls; /* NULL: none */
     struct session_table *sessions;
     struct tgw_ring_end cmd, event;
+    struct selftest selftest;
     struct capture capture;
     struct port_mirror mirror[TGW_PORTS_MAX];
     uint64_t now_ns, net_tick_ns;
@@ -189,8 +190,8 @@ static bool listen_on(struct worker *w, char *err, size_t err_bytes) {
 static bool create_parts(struct worker *w) {
     static const struct net_ops net_up = {tcp_input, tcp_icmp_error};
     const struct worker_config *c = &w->config;
-    const struct session_env env = {env_dial, env_set_owner, env_emit,   env_room,
-                                    env_starving, env_random, w};
+    const struct session_env env = {env_dial,     env_set_owner, env_emit, env_room,
+                                    env_starving, env_random,    w};
     /* net calls up into tcp, which is created after it: the pointer is filled in by
      * net_bind below. */
     w->net = net_create(&c->net, &net_up, NULL, w->now_ns);
@@ -200,6 +201,9 @@ static bool create_parts(struct worker *w) {
     if (!w->tcp)
         return false;
     net_bind(w->net, w->tcp);
+    w->selftest = (struct selftest){.net = w->net, .config = &w->config.net};
+    memcpy(w->selftest.neighbour, c->neighbour, sizeof(c->neighbour));
+    memcpy(w->selftest.steering, c->steering, sizeof(c->steering));
     if (!create_tls(w))
         return false;
     w->sessions = session_table_create(&c->session, &env, w->now_ns);
@@ -288,6 +292,21 @@ static void obey_drain(struct worker *w) {
     session_command(w->sessions, &cmd);
 }
 
+static void probe_port(struct worker *w, const struct tgw_cmd_probe *cmd) {
+    const struct tgw_ev_done refused = {
+        .msg = {.type = TGW_EV_DONE, .len = sizeof(refused), .seq = cmd->msg.seq},
+        .reason = TGW_R_cmd_invalid,
+        .core = w->config.core};
+    if (!selftest_command(&w->selftest, w->now_ns, cmd))
+        env_emit(w, &refused.msg);
+}
+
+static void answer_probe(struct worker *w) {
+    struct tgw_ev_port answer;
+    if (w->selftest.active && selftest_answer(&w->selftest, &answer))
+        env_emit(w, &answer.msg);
+}
+
 static uint32_t commands(struct worker *w) {
     union tgw_cmd cmd;
     uint32_t taken = 0;
@@ -298,7 +317,9 @@ static uint32_t commands(struct worker *w) {
     }
     obey_drain(w);
     while (taken < COMMANDS_A_TURN && tgw_ring_pop(&w->cmd, &cmd)) {
-        if (cmd.msg.type == TGW_CMD_CAPTURE)
+        if (cmd.msg.type == TGW_CMD_PROBE)
+            probe_port(w, &cmd.probe);
+        else if (cmd.msg.type == TGW_CMD_CAPTURE)
             on_capture(w, &cmd.capture);
         else
             session_command(w->sessions, &cmd);
@@ -340,6 +361,7 @@ static uint32_t timers(struct worker *w) {
     if (w->now_ns - w->net_tick_ns >= NET_TICK_NS) {
         w->net_tick_ns = w->now_ns;
         net_tick(w->net, w->now_ns);
+        answer_probe(w);
         end_capture(w);
         publish(w);
     }

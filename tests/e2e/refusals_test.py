@@ -4,6 +4,7 @@ and log line; that none of them burns a token; that the checks come in their ord
 root, in a network namespace of its own. reasons_test.py wants these cases' names."""
 import json
 import os
+import signal
 import ssl
 import subprocess
 import time
@@ -362,6 +363,27 @@ def _():
     with context.wrap_socket(g.dial(443)) as s:
         s.sendall(upgrade_head(g.mint()))
         assert b" 101 " in s.recv(4096)
+    g.stop()
+
+
+@case("event_ring_full", quick=False)
+def _():
+    """A control process that stands still costs log lines, never a session."""
+    g = SITE.gateway()
+    with g.dial() as s:
+        s.sendall(upgrade_head(g.mint()))
+        assert b" 101 " in s.recv(4096)
+        g.control.send_signal(signal.SIGSTOP)
+        for _ in range(4200):
+            assert g.get("/nothing").status == 404
+        s.sendall(b"\x82\x81\0\0\0\0x")
+        assert s.recv(100) == b"\x82\x01x"
+        g.control.send_signal(signal.SIGCONT)
+        g.ready()
+        m = wait_for("it again", g.metrics)
+        assert m['dataplane_drops_total{reason="event_ring_full"}'] >= 100, m
+        assert m["dataplane_ring_lost_total"] == m['dataplane_drops_total{reason="event_ring_full"}']
+        wait_for("its sessions", lambda: len(g.order("sessions.list")["sessions"]) == 1)
     g.stop()
 
 
