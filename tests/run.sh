@@ -71,6 +71,13 @@ unit() { # DIR LABEL
     done
 }
 
+packet() { # DIR LABEL
+    for topic in tests/packet/*/; do
+        [ "$topic" = tests/packet/open/ ] || # beginnings of others
+            tap "$2 packet $(basename "$topic")" 120 "$1/tests/packet/test-packet" "$topic"
+    done
+}
+
 finish() {
     say "done"
     echo "$passed passed, $failed failed"
@@ -85,12 +92,14 @@ if ! sh platform/lab/deps.sh test; then
 fi
 
 tap "house" 60 /usr/bin/python3 tests/house_test.py
+tap "reasons" 60 /usr/bin/python3 tests/reasons_test.py
 
 say "build with gcc"
 check "build gcc" 900 sh tests/lib/build.sh build gcc
 [ "$failed" = 0 ] || finish
 say "unit tests"
 unit build gcc
+packet build gcc
 
 if [ "$quick" = no ]; then
     say "build with clang, AddressSanitizer and UndefinedBehaviorSanitizer"
@@ -98,6 +107,7 @@ if [ "$quick" = no ]; then
         -Db_sanitize=address,undefined -Db_lundef=false
     export ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
     unit build-asan asan
+    packet build-asan asan
     check "format" 60 sh tests/lib/format.sh
 fi
 
