@@ -168,30 +168,31 @@ static bool metrics(struct request *r) {
 static const struct {
     const char *name;
     command_fn *run;
+    bool reads; /* changes nothing and shows nothing that people type */
 } commands[] = {
-    {"status", status},
-    {"sessions.list", command_sessions_list},
-    {"sessions.show", command_sessions_show},
-    {"sessions.kill", command_sessions_kill},
-    {"token.mint", command_token_mint},
-    {"token.inspect", command_token_inspect},
-    {"token.revoke", command_token_revoke},
-    {"drain", drain},
-    {"undrain", undrain},
-    {"admit", admit},
-    {"ports", ports},
-    {"ports.probe", command_ports_probe},
-    {"capture.start", command_capture_start},
-    {"capture.read", command_capture_read},
-    {"capture.stop", command_capture_stop},
-    {"config.show", command_config_show},
-    {"config.check", command_config_check},
-    {"config.apply", command_config_apply},
-    {"config.rollback", command_config_rollback},
-    {"config.freeze", command_config_freeze},
-    {"config.unfreeze", command_config_unfreeze},
-    {"metrics", metrics},
-    {"evidence", command_evidence},
+    {"status", status, true},
+    {"sessions.list", command_sessions_list, true},
+    {"sessions.show", command_sessions_show, true},
+    {"sessions.kill", command_sessions_kill, false},
+    {"token.mint", command_token_mint, false},
+    {"token.inspect", command_token_inspect, true},
+    {"token.revoke", command_token_revoke, false},
+    {"drain", drain, false},
+    {"undrain", undrain, false},
+    {"admit", admit, false},
+    {"ports", ports, true},
+    {"ports.probe", command_ports_probe, false},
+    {"capture.start", command_capture_start, false},
+    {"capture.read", command_capture_read, false},
+    {"capture.stop", command_capture_stop, false},
+    {"config.show", command_config_show, true},
+    {"config.check", command_config_check, true},
+    {"config.apply", command_config_apply, false},
+    {"config.rollback", command_config_rollback, false},
+    {"config.freeze", command_config_freeze, false},
+    {"config.unfreeze", command_config_unfreeze, false},
+    {"metrics", metrics, true},
+    {"evidence", command_evidence, true},
 };
 
 static bool dispatch(struct request *r) {
@@ -200,10 +201,15 @@ static bool dispatch(struct request *r) {
         request_refuse(r, "bad_request", "not a JSON object with a \"cmd\"");
         return true;
     }
-    for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
-        if (strcmp(commands[i].name, name) == 0)
-            return commands[i].run(r);
-    request_refuse(r, "not_found", "no such command: %.60s", name);
+    size_t i = 0, count = sizeof(commands) / sizeof(commands[0]);
+    while (i < count && strcmp(commands[i].name, name) != 0)
+        i++;
+    if (i < count && (commands[i].reads || !r->reads_only))
+        return commands[i].run(r);
+    if (i < count)
+        request_refuse(r, "forbidden", "%s: %.100s may only read", name, r->who);
+    else
+        request_refuse(r, "not_found", "no such command: %.60s", name);
     return true;
 }
 
@@ -226,7 +232,7 @@ void request_finish(struct request *r) {
     free(r);
 }
 
-void command_run(struct gateway *g, const char *who, const char *line, size_t len,
+void command_run(struct gateway *g, const struct caller *caller, const char *line, size_t len,
                  void (*answer)(void *ctx, char *text), void *ctx) {
     struct request *r = calloc(1, sizeof(*r));
     if (!r) {
@@ -238,7 +244,8 @@ void command_run(struct gateway *g, const char *who, const char *line, size_t le
                           .result = cJSON_CreateObject(),
                           .answer = answer,
                           .ctx = ctx};
-    snprintf(r->who, sizeof(r->who), "%s", who);
+    snprintf(r->who, sizeof(r->who), "%s", caller->who);
+    r->reads_only = caller->reads_only;
     r->args = cJSON_GetObjectItemCaseSensitive(r->line, "args");
     if (dispatch(r))
         request_finish(r);

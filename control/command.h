@@ -6,6 +6,12 @@
 
 enum { REQUEST_WHO_MAX = 120 };
 
+/* As the system knows them: the kernel's word, or a certificate's. Printable. */
+struct caller {
+    char who[REQUEST_WHO_MAX + 1];
+    bool reads_only;
+};
+
 /* A command on its way. Lives until request_finish. */
 struct request {
     struct gateway *gateway;
@@ -16,13 +22,13 @@ struct request {
     char message[200];
     void (*answer)(void *ctx, char *text); /* takes text over; NULL: no memory */
     void *ctx;
-    char who[REQUEST_WHO_MAX + 1]; /* for audit lines: as the system knows the caller */
+    char who[REQUEST_WHO_MAX + 1]; /* for audit lines */
+    bool reads_only;
 };
 
-/* Run one line of `who` (printable; what the caller says of itself is not believed). `answer` is
- * called exactly once: before this returns, or later for a command that waits for the store or the
- * dataplane. */
-void command_run(struct gateway *g, const char *who, const char *line, size_t len,
+/* Run one line. `answer` is called exactly once: before this returns, or later for a command
+ * that waits for the store or the dataplane. */
+void command_run(struct gateway *g, const struct caller *caller, const char *line, size_t len,
                  void (*answer)(void *ctx, char *text), void *ctx);
 
 /* For the commands. A refusal is written down first, then finished like an answer. */

@@ -179,6 +179,8 @@ void gateway_reconfigure(struct gateway *g, const struct config *fresh,
     take_live_keys(&g->config, fresh);
     log_set_level(g->config.log_level);
     g->store.ops->set_replay_window(g->store.impl, g->config.replay_window_seconds);
+    if (g->bridge.shm) /* certificates are the dataplane's to load */
+        atomic_fetch_add(&g->bridge.shm->control_applied, 1);
     gateway_send_policy(g);
 }
 

@@ -8,6 +8,7 @@
 #include "revision.h"
 #include "selftest.h"
 #include "shm_region.h"
+#include "tls/heap.h"
 #include "tls_service.h"
 #include "worker.h"
 #include <errno.h>
@@ -208,6 +209,7 @@ static void stop_workers(struct app *a) {
 }
 
 static int run_worker(void *worker) {
+    tls_heap_hide_stack();
     worker_run(worker);
     return 0;
 }
@@ -387,6 +389,11 @@ static int run(struct app *a, const sigset_t *signals) {
 int main(int argc, char **argv, char **envp) {
     static struct app app;
     sigset_t signals;
+    if (!tls_heap_install()) {
+        fputs("tgw-dataplane: OpenSSL does not take another heap\n", stderr);
+        return 1;
+    }
+    tls_heap_hide_stack();
     if (argc == 2 && strcmp(argv[1], "--version") == 0)
         return printf("tgw-dataplane %s (%s)\n", TGW_VERSION, TGW_REVISION) < 0;
     if (argc == 2 && strcmp(argv[1], "--help") == 0)
@@ -397,6 +404,8 @@ int main(int argc, char **argv, char **envp) {
         fprintf(stderr, "tgw-dataplane: %s\n", app.err);
         return EXIT_USAGE;
     }
+    app.tls.config_path = argv[2];
+    app.tls.envp = envp;
     /* Before EAL makes threads, so that they inherit the mask. */
     sigemptyset(&signals);
     sigaddset(&signals, SIGTERM);

@@ -1,5 +1,5 @@
 #include "link.h"
-#include "tls.h"
+#include "control/tls/pipe.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,7 +28,7 @@ struct redis_link {
     unsigned holds; /* handles not closed and a resolution under way: then it is freed */
     bool closed;    /* by its owner: nobody is told anything any more */
     bool writing;
-    struct redis_tls *tls;
+    struct tls_pipe *tls;
     redisReader *reader;
     struct {
         char *at;
@@ -50,7 +50,7 @@ static void cleanse_free(char *at, size_t len) {
 static void let_go(struct redis_link *l) {
     if (--l->holds > 0)
         return;
-    redis_tls_free(l->tls);
+    tls_pipe_free(l->tls);
     if (l->reader)
         redisReaderFree(l->reader);
     cleanse_free(l->out.at, l->out.size);
@@ -141,7 +141,7 @@ static void on_written(uv_write_t *w, int status) {
 static void flush(struct redis_link *l) {
     char cipher[READ_BYTES];
     size_t n;
-    while (l->tls && (n = redis_tls_take(l->tls, cipher, sizeof(cipher))) > 0)
+    while (l->tls && (n = tls_pipe_take(l->tls, cipher, sizeof(cipher))) > 0)
         if (!append(l, cipher, n))
             fail(l, "no memory");
     if (l->writing || l->out.len == 0 || l->state == OVER)
@@ -162,7 +162,7 @@ static bool say(struct redis_link *l, const char *command, size_t len, redis_rep
                 void *ctx) {
     if (l->tail - l->head == REDIS_LINK_WAITING_MAX)
         return false;
-    if (l->tls ? !redis_tls_write(l->tls, command, len) : !append(l, command, len))
+    if (l->tls ? !tls_pipe_write(l->tls, command, len) : !append(l, command, len))
         return false;
     l->waiting[l->tail++ % REDIS_LINK_WAITING_MAX] =
         (struct waiting){done, ctx, uv_now(l->loop) + l->options.timeout_ms};
@@ -277,20 +277,20 @@ static void take_plain(struct redis_link *l, const char *data, size_t len) {
 static void take_cipher(struct redis_link *l, const char *data, size_t len) {
     char plain[READ_BYTES];
     int n = 0;
-    if (!redis_tls_feed(l->tls, data, len)) {
+    if (!tls_pipe_feed(l->tls, data, len)) {
         fail(l, "no memory");
         return;
     }
     if (l->state == HANDSHAKE) {
-        bool good = redis_tls_handshake(l->tls);
+        bool good = tls_pipe_handshake(l->tls);
         flush(l); /* an alert too */
         if (!good)
-            fail(l, redis_tls_why(l->tls));
-        else if (redis_tls_ready(l->tls))
+            fail(l, tls_pipe_why(l->tls));
+        else if (tls_pipe_ready(l->tls))
             greet(l);
     }
     while (l->state > HANDSHAKE && l->state != OVER &&
-           (n = redis_tls_read(l->tls, plain, sizeof(plain))) > 0)
+           (n = tls_pipe_read(l->tls, plain, sizeof(plain))) > 0)
         take_plain(l, plain, (size_t)n);
     if (n < 0)
         fail(l, "the server ended the connection");
@@ -329,10 +329,10 @@ static void on_connected(uv_connect_t *c, int status) {
         return;
     }
     l->state = HANDSHAKE;
-    if (redis_tls_handshake(l->tls))
+    if (tls_pipe_handshake(l->tls))
         flush(l);
     else
-        fail(l, redis_tls_why(l->tls));
+        fail(l, tls_pipe_why(l->tls));
 }
 
 static void on_resolved(uv_getaddrinfo_t *q, int status, struct addrinfo *found) {
@@ -371,7 +371,7 @@ struct redis_link *redis_link_open(uv_loop_t *loop, const struct redis_address *
                              .waiting = calloc(REDIS_LINK_WAITING_MAX, sizeof(*l->waiting)),
                              .address = *address};
     if (options->tls)
-        l->tls = redis_tls_new(options->tls, address->host);
+        l->tls = tls_pipe_connect(options->tls, address->host);
     if (!l->reader || !l->waiting || (options->tls && !l->tls)) {
         let_go(l);
         return NULL;

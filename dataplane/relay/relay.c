@@ -6,7 +6,8 @@
 
 enum { CONTROL_FRAME_MAX = WS_HEADER_BYTES_MAX + TGW_WS_CONTROL_PAYLOAD_MAX };
 
-_Static_assert(sizeof(struct relay_dir) <= 48, "two of these stand in every session");
+_Static_assert(sizeof(struct relay_dir) == 32, "two of these stand in every session");
+_Static_assert(TGW_WS_FRAME_PAYLOAD_MAX <= UINT32_MAX - WS_HEADER_BYTES_MAX, "fits payload_left");
 
 void relay_dir_init(struct relay_dir *d, enum ws_sender sender) {
     *d = (struct relay_dir){0};
@@ -15,7 +16,7 @@ void relay_dir_init(struct relay_dir *d, enum ws_sender sender) {
 
 static size_t take_payload(struct relay_dir *d, size_t most) {
     size_t n = d->payload_left < most ? (size_t)d->payload_left : most;
-    d->payload_left -= n;
+    d->payload_left -= (uint32_t)n;
     d->bytes += n;
     return n;
 }
@@ -23,11 +24,11 @@ static size_t take_payload(struct relay_dir *d, size_t most) {
 /* Let a data frame begin with `most` bytes at hand; returns how many are its own. */
 static size_t begin_frame(struct relay_dir *d, const struct ws_frame *f, size_t most) {
     d->frames++;
-    d->payload_left = f->payload_bytes;
+    d->payload_left = (uint32_t)f->payload_bytes;
     if (most >= f->header_bytes)
         return f->header_bytes + take_payload(d, most - f->header_bytes);
     /* A write came short inside the header: the rest of it goes the payload's way. */
-    d->payload_left += f->header_bytes - most;
+    d->payload_left += (uint32_t)(f->header_bytes - most);
     return most;
 }
 

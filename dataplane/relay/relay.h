@@ -8,13 +8,13 @@
 #include "core/stream.h"
 #include "web/ws.h"
 
-/* One direction: frames read from `from`, written to `to`. 48 bytes or less. */
+/* One direction: frames read from `from`, written to `to`. Half a cache line. */
 struct relay_dir {
-    struct ws_parser parser;
-    uint64_t payload_left;  /* of the data frame under way: 0 at a boundary */
     uint64_t bytes, frames; /* relayed payload */
-    uint8_t stalled;        /* waiting for room on `to` */
-    uint8_t closing;        /* a Close went through: no more data frames */
+    struct ws_parser parser;
+    uint32_t payload_left; /* of the data frame under way: 0 at a boundary */
+    uint8_t stalled;       /* waiting for room on `to` */
+    uint8_t closing;       /* a Close went through: no more data frames */
 };
 
 enum relay_event {

@@ -13,8 +13,8 @@ static void set_stalled(struct session *s, enum side to, bool stalled) {
     tgw_gauge(t->config.counters, gauge[to], t->stalled[to]);
     /* While one leg takes nothing the other is not read: its silence starts here. */
     if (!stalled) {
-        s->leg[CLIENT].heard_ns = t->now_ns;
-        s->leg[AGENT].heard_ns = t->now_ns;
+        leg_heard(s, CLIENT);
+        leg_heard(s, AGENT);
     }
 }
 
@@ -72,10 +72,10 @@ static void finish_frame(struct session *s, enum side from) {
         size_t n = in->ops->peek(in->impl, &data);
         if (n == 0)
             break;
-        n = n < d->payload_left ? n : (size_t)d->payload_left;
+        n = n < d->payload_left ? n : d->payload_left;
         size_t took = out->ops->write(out->impl, data, n);
         in->ops->consume(in->impl, took);
-        d->payload_left -= took;
+        d->payload_left -= (uint32_t)took;
         d->bytes += took;
         progress.payload_bytes += took;
         d->stalled = took < n;
@@ -129,8 +129,7 @@ void live_start(struct session *s) {
     s->state = SESSION_RELAY;
     s->data_ns = t->now_ns;
     for (int side = CLIENT; side <= AGENT; side++) {
-        s->leg[side].heard_ns = t->now_ns;
-        s->leg[side].pings = 0;
+        leg_heard(s, (enum side)side);
         s->leg[side].flags = 0;
     }
     relay_dir_init(&s->leg[CLIENT].in, WS_FROM_CLIENT);

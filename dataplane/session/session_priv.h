@@ -87,6 +87,8 @@ void close_finish(struct session *s);
 
 /* policy.c */
 void policy_timer(struct session *s);
+/* Something came from that leg: its silence starts now. */
+void leg_heard(struct session *s, enum side side);
 uint64_t policy_next(const struct session *s);
 
 /* drain.c */

@@ -13,7 +13,7 @@
 #include "relay/relay.h"
 #include "session/session.h"
 
-enum { NS_A_MS = 1000000, BLOB_CLASSES = 3, LISTS_MAX = 4 };
+enum { NS_A_MS = 1000000, BLOB_CLASSES = 9, LISTS_MAX = 4 };
 
 enum session_state {
     SESSION_FREE,
@@ -47,7 +47,7 @@ enum session_flag {
 struct leg {
     struct stream stream;
     struct relay_dir in; /* frames from this leg */
-    uint64_t heard_ns;   /* last byte from it */
+    uint32_t heard_ms;   /* last byte from it; the low half */
     uint8_t pings;       /* since then */
     uint8_t flags;       /* enum leg_flag */
 };
@@ -82,6 +82,7 @@ struct owed {
 
 struct session {
     struct timer timer; /* first: the wheel hands it back */
+    uint32_t index;
     struct session_table *table;
     struct leg leg[2];
     struct who *who;
@@ -96,13 +97,12 @@ struct session {
         uint32_t head_seen; /* HEAD */
         uint32_t idle_s;    /* from the verdict on; 0: no limit */
     };
-    uint32_t index;
     uint16_t reason, close_code; /* CLOSING */
     uint8_t state, mode;
     uint8_t flags;       /* enum session_flag */
     uint8_t drain_round; /* the drain announcement it has heard */
 };
-_Static_assert(sizeof(struct session) <= 256, "four cache lines a session");
+_Static_assert(sizeof(struct session) <= 192, "three cache lines a session");
 
 /* Blobs of a few sizes for what varies: idents, setups, grants, owed frames. */
 struct blobs {

@@ -2,7 +2,7 @@
 #include <openssl/evp.h>
 #include <string.h>
 
-void ws_parser_init(struct ws_parser *p, enum ws_sender sender, uint64_t payload_max) {
+void ws_parser_init(struct ws_parser *p, enum ws_sender sender, uint32_t payload_max) {
     *p = (struct ws_parser){.sender = (uint8_t)sender, .payload_max = payload_max};
 }
 
@@ -54,7 +54,7 @@ enum ws_result ws_parse(struct ws_parser *p, const uint8_t *data, size_t len, st
         return WS_PROTOCOL;
     if (masked)
         memcpy(f->mask, data + head - 4, 4);
-    if (f->payload_bytes > p->payload_max)
+    if (p->payload_max != UINT32_MAX && f->payload_bytes > p->payload_max)
         return WS_TOO_BIG;
     if (f->opcode < WS_CLOSE)
         p->in_message = !f->fin;

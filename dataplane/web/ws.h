@@ -28,7 +28,7 @@ enum ws_sender { WS_FROM_CLIENT, WS_FROM_SERVER };
 struct ws_parser {
     uint8_t sender;       /* enum ws_sender */
     uint8_t in_message;   /* a fragmented data message is open (section 5.4) */
-    uint64_t payload_max; /* of one frame */
+    uint32_t payload_max; /* of one frame; UINT32_MAX: no limit */
 };
 
 struct ws_frame {
@@ -46,7 +46,7 @@ enum ws_result {
     WS_TOO_BIG,   /* 1009: payload over payload_max */
 };
 
-void ws_parser_init(struct ws_parser *p, enum ws_sender sender, uint64_t payload_max);
+void ws_parser_init(struct ws_parser *p, enum ws_sender sender, uint32_t payload_max);
 /* Parse the frame header at the front of data[0..len). On WS_FRAME the fragmentation
  * state has moved on: call once a frame. */
 enum ws_result ws_parse(struct ws_parser *p, const uint8_t *data, size_t len, struct ws_frame *f);

@@ -1,4 +1,4 @@
-#include "tls.h"
+#include "pipe.h"
 #include <arpa/inet.h>
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
@@ -6,13 +6,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct redis_tls {
+struct tls_pipe {
     SSL *ssl;
     BIO *in, *out; /* the SSL's */
     const char *why;
 };
 
-static bool use_certificate(SSL_CTX *ctx, const char *pair) {
+bool tls_use_certificate(SSL_CTX *ctx, const char *pair) {
     char chain[256];
     const char *colon = strchr(pair, ':');
     if (!colon || (size_t)(colon - pair) >= sizeof(chain))
@@ -24,28 +24,6 @@ static bool use_certificate(SSL_CTX *ctx, const char *pair) {
            SSL_CTX_check_private_key(ctx) == 1;
 }
 
-SSL_CTX *redis_tls_context(const char *ca_file, const char *certificate, char *err,
-                           size_t err_bytes) {
-    SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
-    const char *wrong = NULL;
-    if (!ctx || SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION) != 1)
-        wrong = "redis_url: no TLS";
-    else if ((ca_file[0] ? SSL_CTX_load_verify_locations(ctx, ca_file, NULL)
-                         : SSL_CTX_set_default_verify_paths(ctx)) != 1)
-        wrong = "redis_ca: not a readable file of certificates";
-    else if (certificate[0] && !use_certificate(ctx, certificate))
-        wrong = "redis_certificate: not a readable CHAIN:KEY that belong together";
-    ERR_clear_error();
-    if (wrong) {
-        snprintf(err, err_bytes, "%s", wrong);
-        SSL_CTX_free(ctx);
-        return NULL;
-    }
-    SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
-    SSL_CTX_set_mode(ctx, SSL_MODE_AUTO_RETRY);
-    return ctx;
-}
-
 static bool expect(SSL *ssl, const char *host) {
     unsigned char address[16];
     if (inet_pton(AF_INET, host, address) == 1 || inet_pton(AF_INET6, host, address) == 1)
@@ -53,8 +31,8 @@ static bool expect(SSL *ssl, const char *host) {
     return SSL_set1_host(ssl, host) == 1 && SSL_set_tlsext_host_name(ssl, host) == 1;
 }
 
-struct redis_tls *redis_tls_new(SSL_CTX *ctx, const char *host) {
-    struct redis_tls *t = calloc(1, sizeof(*t));
+static struct tls_pipe *make(SSL_CTX *ctx) {
+    struct tls_pipe *t = calloc(1, sizeof(*t));
     if (!t)
         return NULL;
     t->ssl = SSL_new(ctx);
@@ -68,14 +46,28 @@ struct redis_tls *redis_tls_new(SSL_CTX *ctx, const char *host) {
         return NULL;
     }
     SSL_set_bio(t->ssl, t->in, t->out);
+    return t;
+}
+
+struct tls_pipe *tls_pipe_connect(SSL_CTX *ctx, const char *host) {
+    struct tls_pipe *t = make(ctx);
+    if (!t)
+        return NULL;
     SSL_set_connect_state(t->ssl);
     if (expect(t->ssl, host))
         return t;
-    redis_tls_free(t);
+    tls_pipe_free(t);
     return NULL;
 }
 
-void redis_tls_free(struct redis_tls *t) {
+struct tls_pipe *tls_pipe_accept(SSL_CTX *ctx) {
+    struct tls_pipe *t = make(ctx);
+    if (t)
+        SSL_set_accept_state(t->ssl);
+    return t;
+}
+
+void tls_pipe_free(struct tls_pipe *t) {
     if (!t)
         return;
     SSL_free(t->ssl);
@@ -83,13 +75,13 @@ void redis_tls_free(struct redis_tls *t) {
 }
 
 /* True when the call only wants more bytes. */
-static bool waits(struct redis_tls *t, int rc) {
+static bool waits(struct tls_pipe *t, int rc) {
     int error = SSL_get_error(t->ssl, rc);
     ERR_clear_error();
     return error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE;
 }
 
-bool redis_tls_handshake(struct redis_tls *t) {
+bool tls_pipe_handshake(struct tls_pipe *t) {
     int rc = SSL_do_handshake(t->ssl);
     if (rc == 1 || waits(t, rc))
         return true;
@@ -98,32 +90,41 @@ bool redis_tls_handshake(struct redis_tls *t) {
     return false;
 }
 
-bool redis_tls_ready(const struct redis_tls *t) {
+bool tls_pipe_ready(const struct tls_pipe *t) {
     return SSL_is_init_finished(t->ssl);
 }
 
-const char *redis_tls_why(const struct redis_tls *t) {
+const char *tls_pipe_why(const struct tls_pipe *t) {
     return t->why ? t->why : "TLS failed";
 }
 
-bool redis_tls_feed(struct redis_tls *t, const void *data, size_t len) {
+X509 *tls_pipe_peer(const struct tls_pipe *t) {
+    return SSL_get0_peer_certificate(t->ssl);
+}
+
+void tls_pipe_end(struct tls_pipe *t) {
+    SSL_shutdown(t->ssl);
+    ERR_clear_error();
+}
+
+bool tls_pipe_feed(struct tls_pipe *t, const void *data, size_t len) {
     return BIO_write(t->in, data, (int)len) == (int)len;
 }
 
-int redis_tls_read(struct redis_tls *t, void *out, size_t size) {
+int tls_pipe_read(struct tls_pipe *t, void *out, size_t size) {
     int n = SSL_read(t->ssl, out, (int)size);
     if (n > 0)
         return n;
     return waits(t, n) ? 0 : -1;
 }
 
-bool redis_tls_write(struct redis_tls *t, const void *data, size_t len) {
+bool tls_pipe_write(struct tls_pipe *t, const void *data, size_t len) {
     int n = SSL_write(t->ssl, data, (int)len); /* memory takes it whole */
     ERR_clear_error();
     return n == (int)len;
 }
 
-size_t redis_tls_take(struct redis_tls *t, void *out, size_t size) {
+size_t tls_pipe_take(struct tls_pipe *t, void *out, size_t size) {
     int n = BIO_read(t->out, out, (int)size);
     return n > 0 ? (size_t)n : 0;
 }
