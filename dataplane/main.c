@@ -1,6 +1,7 @@
 /* tgw-dataplane: composition root. Everything that lives as long as the process is in
  * struct app; parts start in the order of the table and end in reverse. */
 #include "config/config.h"
+#include "confine.h"
 #include "eal.h"
 #include "log.h"
 #include "notify.h"
@@ -12,9 +13,7 @@
 #include "tls_service.h"
 #include "worker.h"
 #include <errno.h>
-#include <grp.h>
 #include <openssl/rand.h>
-#include <pwd.h>
 #include <rte_cycles.h>
 #include <rte_eal.h>
 #include <rte_launch.h>
@@ -22,8 +21,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -244,22 +241,8 @@ static bool start_workers(struct app *a) {
     return true;
 }
 
-/* Tokens and keys pass through this process: no core dumps, no new privileges, and an
- * ordinary user once the devices are open. */
 static bool start_confinement(struct app *a) {
-    const struct rlimit no_core = {0, 0};
-    const char *user = a->config.run_as_user;
-    setrlimit(RLIMIT_CORE, &no_core);
-    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-    if (!user[0])
-        return true;
-    const struct passwd *pw = getpwnam(user);
-    if (!pw)
-        return fail(a, "run_as_user: no such user");
-    if (chown(a->config.shm_path, pw->pw_uid, pw->pw_gid) != 0 || setgroups(0, NULL) != 0 ||
-        setgid(pw->pw_gid) != 0 || setuid(pw->pw_uid) != 0)
-        return fail(a, "run_as_user: cannot change to it");
-    return true;
+    return confine(&a->config, a->err, sizeof(a->err));
 }
 
 static const struct part {

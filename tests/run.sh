@@ -97,6 +97,13 @@ packet() { # DIR LABEL
     done
 }
 
+packet() { # DIR LABEL
+    for topic in tests/packet/*/; do
+        [ "$topic" = tests/packet/open/ ] || # beginnings of others
+            tap "$2 packet $(basename "$topic")" 120 "$1/tests/packet/test-packet" "$topic"
+    done
+}
+
 finish() {
     say "done"
     echo "$passed passed, $failed failed"
@@ -111,6 +118,7 @@ if ! sh platform/lab/deps.sh test; then
 fi
 
 tap "house" 60 /usr/bin/python3 tests/house_test.py
+tap "reasons" 60 /usr/bin/python3 tests/reasons_test.py
 
 say "build with gcc"
 check "build gcc" 900 sh tests/lib/build.sh build gcc
