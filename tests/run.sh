@@ -72,9 +72,16 @@ unit() { # DIR LABEL [RUNNER...]
         [ -f "$program" ] && [ -x "$program" ] || continue
         tap "$label ${program##*/test-}" 300 "$@" "$program"
     done
+}
+
+packet() { # DIR LABEL [RUNNER...]
+    dir=$1
+    label=$2
+    shift 2
     for topic in tests/packet/*/; do
-        name=$(basename "$topic")
-        tap "$label packet $name" 120 "$@" "$dir/tests/packet/test-packet" "$topic"
+        topic=${topic%/}
+        [ "${topic##*/}" != open ] || continue # beginnings that others include
+        tap "$label packet ${topic##*/}" 120 "$@" "$dir/tests/packet/test-packet" "$topic"
     done
 }
 
@@ -87,21 +94,6 @@ threads() {
     tap "tsan tls-threads" 120 build-tsan/tests/test-tls-threads
     check "tsan finds a relaxed ring" 60 sh -c \
         'build-tsan/tests/test-contract-order relaxed 2>&1 | grep -q "WARNING: ThreadSanitizer: data race"'
-}
-
-packet() { # DIR LABEL
-    for topic in tests/packet/*/; do
-        topic=${topic%/}
-        [ "${topic##*/}" != open ] || continue # beginnings that others include
-        tap "$2 packet ${topic##*/}" 60 "$1/tests/packet/test-packet" "$topic"
-    done
-}
-
-packet() { # DIR LABEL
-    for topic in tests/packet/*/; do
-        [ "$topic" = tests/packet/open/ ] || # beginnings of others
-            tap "$2 packet $(basename "$topic")" 120 "$1/tests/packet/test-packet" "$topic"
-    done
 }
 
 finish() {
@@ -146,6 +138,7 @@ if [ "$quick" = no ]; then
     say "arm64, under qemu-user"
     check "build arm64" 900 sh platform/debian/arm64.sh
     unit build-arm64 arm64 sh platform/debian/arm64-run.sh
+    packet build-arm64 arm64 sh platform/debian/arm64-run.sh
     say "packages"
     tap "packages" 300 /usr/bin/python3 tests/platform/package_test.py
     tap "bluefield" 120 /usr/bin/python3 tests/platform/bluefield_test.py
