@@ -1,6 +1,7 @@
 /* tgw-dataplane: composition root. Everything that lives as long as the process is in
  * struct app; parts start in the order of the table and end in reverse. */
 #include "config/config.h"
+#include "confine.h"
 #include "eal.h"
 #include "log.h"
 #include "notify.h"
@@ -12,9 +13,7 @@
 #include "tls_service.h"
 #include "worker.h"
 #include <errno.h>
-#include <grp.h>
 #include <openssl/rand.h>
-#include <pwd.h>
 #include <rte_cycles.h>
 #include <rte_eal.h>
 #include <rte_launch.h>
@@ -22,8 +21,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -31,6 +28,7 @@ enum {
     EXIT_USAGE = 2,
     MBUFS_A_CORE = 16384,
     MBUF_CACHE = 256,
+    FRAME_OVERHEAD = 22, /* Ethernet, a VLAN tag, the check sequence */
     PULSE_MS = 50,
     STATS_EVERY_PULSES = 10,
     LINK_WAIT_MS = 3000, /* what a copper link takes to come up */
@@ -80,9 +78,19 @@ static void stop_nothing(struct app *a) {
     (void)a;
 }
 
+/* A packet is one buffer: as large as the largest MTU asked for. */
+static uint16_t mbuf_bytes(const struct config *c) {
+    uint32_t bytes = RTE_MBUF_DEFAULT_BUF_SIZE;
+    for (uint32_t i = 0; i < c->port_count; i++) {
+        uint32_t want = RTE_ALIGN_CEIL(c->ports[i].mtu + FRAME_OVERHEAD + RTE_PKTMBUF_HEADROOM, 64);
+        bytes = want > bytes ? want : bytes;
+    }
+    return (uint16_t)bytes;
+}
+
 static bool start_mbufs(struct app *a) {
     a->mbufs = rte_pktmbuf_pool_create("mbufs", MBUFS_A_CORE * a->cores, MBUF_CACHE, 0,
-                                       RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
+                                       mbuf_bytes(&a->config), SOCKET_ID_ANY);
     return a->mbufs || fail(a, "memory_mb: too little for the packet buffers");
 }
 
@@ -233,22 +241,8 @@ static bool start_workers(struct app *a) {
     return true;
 }
 
-/* Tokens and keys pass through this process: no core dumps, no new privileges, and an
- * ordinary user once the devices are open. */
 static bool start_confinement(struct app *a) {
-    const struct rlimit no_core = {0, 0};
-    const char *user = a->config.run_as_user;
-    setrlimit(RLIMIT_CORE, &no_core);
-    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-    if (!user[0])
-        return true;
-    const struct passwd *pw = getpwnam(user);
-    if (!pw)
-        return fail(a, "run_as_user: no such user");
-    if (chown(a->config.shm_path, pw->pw_uid, pw->pw_gid) != 0 || setgroups(0, NULL) != 0 ||
-        setgid(pw->pw_gid) != 0 || setuid(pw->pw_uid) != 0)
-        return fail(a, "run_as_user: cannot change to it");
-    return true;
+    return confine(&a->config, a->err, sizeof(a->err));
 }
 
 static const struct part {
@@ -274,15 +268,20 @@ static size_t start_parts(struct app *a) {
     return PARTS;
 }
 
-static void publish_port(struct tgw_port_stats *out, struct port *p) {
+static void on_link(struct app *a, const struct port *p, bool up) {
+    log_line(up ? LOG_INFO : LOG_WARN, up ? "link_up" : "link_down", "port %s", p->name);
+    for (uint32_t i = 0; up && i < a->cores; i++)
+        atomic_fetch_add(&a->signals[i].links_returned, 1);
+}
+
+static void publish_port(struct app *a, struct tgw_port_stats *out, struct port *p) {
     struct port_stats s = {0};
     struct port_link link = {0};
     p->ops->stats(p, &s);
     p->ops->link(p, &link);
     uint64_t was_up = atomic_exchange(&out->link_up, link.up);
     if (was_up != link.up)
-        log_line(link.up ? LOG_INFO : LOG_WARN, link.up ? "link_up" : "link_down", "port %s",
-                 p->name);
+        on_link(a, p, link.up);
     atomic_store(&out->link_mbps, link.mbps);
     atomic_store(&out->rx_packets, s.rx_packets);
     atomic_store(&out->tx_packets, s.tx_packets);
@@ -297,7 +296,7 @@ static void publish_port(struct tgw_port_stats *out, struct port *p) {
 static void publish_stats(struct app *a) {
     struct tgw_shm *shm = a->region.shm;
     for (uint32_t i = 0; i < a->config.port_count; i++)
-        publish_port(&shm->port[i], a->port[i]);
+        publish_port(a, &shm->port[i], a->port[i]);
     atomic_store(&shm->mbufs_free, rte_mempool_avail_count(a->mbufs));
     atomic_store(&shm->mbufs_total, a->mbufs->size);
 }

@@ -13,6 +13,7 @@ lab="iproute2 ethtool procps curl openssl python3 python3-websockets redis-serve
 cross="gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static qemu-system-arm dpkg-dev lintian
 file kmod cpio xz-utils systemd shellcheck"
 test="clang clang-format libclang-rt-14-dev universal-ctags prometheus chromium tcpdump python3-yaml
+python3-jsonschema
 gnutls-bin nginx-light nmap testssl.sh"
 # Where node comes from elsewhere, npm comes with it and Debian's packages would clash.
 page=""
