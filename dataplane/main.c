@@ -1,8 +1,10 @@
 /* tgw-dataplane: composition root. Everything that lives as long as the process is in
  * struct app; parts start in the order of the table and end in reverse. */
 #include "config/config.h"
+#include "confine.h"
 #include "eal.h"
 #include "log.h"
+#include "notify.h"
 #include "ports.h"
 #include "revision.h"
 #include "selftest.h"
@@ -11,9 +13,7 @@
 #include "tls_service.h"
 #include "worker.h"
 #include <errno.h>
-#include <grp.h>
 #include <openssl/rand.h>
-#include <pwd.h>
 #include <rte_cycles.h>
 #include <rte_eal.h>
 #include <rte_launch.h>
@@ -21,8 +21,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -49,6 +47,8 @@ struct app {
     uint64_t drain_end_ms; /* 0: not draining for an exit */
     uint64_t drained_ms;   /* when the last session was gone; 0: not yet */
     uint64_t epoch;
+    struct notify notify;
+    uint64_t turns_tsc[TGW_CORES_MAX]; /* at the last sign of life */
     char err[CONFIG_ERROR_BYTES];
 };
 
@@ -158,6 +158,7 @@ static bool start_region(struct app *a) {
     shm->port_count = a->config.port_count;
     for (uint32_t i = 0; i < a->config.port_count; i++)
         describe_port(&shm->port[i], a->port[i]);
+    shm_region_publish(&a->region);
     return true;
 }
 
@@ -240,22 +241,8 @@ static bool start_workers(struct app *a) {
     return true;
 }
 
-/* Tokens and keys pass through this process: no core dumps, no new privileges, and an
- * ordinary user once the devices are open. */
 static bool start_confinement(struct app *a) {
-    const struct rlimit no_core = {0, 0};
-    const char *user = a->config.run_as_user;
-    setrlimit(RLIMIT_CORE, &no_core);
-    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-    if (!user[0])
-        return true;
-    const struct passwd *pw = getpwnam(user);
-    if (!pw)
-        return fail(a, "run_as_user: no such user");
-    if (chown(a->config.shm_path, pw->pw_uid, pw->pw_gid) != 0 || setgroups(0, NULL) != 0 ||
-        setgid(pw->pw_gid) != 0 || setuid(pw->pw_uid) != 0)
-        return fail(a, "run_as_user: cannot change to it");
-    return true;
+    return confine(&a->config, a->err, sizeof(a->err));
 }
 
 static const struct part {
@@ -377,6 +364,25 @@ static bool drain_over(struct app *a, uint64_t now_ms) {
     return a->drain_end_ms && now_ms >= a->drain_end_ms;
 }
 
+static uint64_t turns_tsc(struct tgw_counters *c) {
+    uint64_t sum = 0;
+    for (size_t s = 0; s < TGW_STAGE_COUNT; s++)
+        sum += atomic_load_explicit(&c->cycles[s], memory_order_relaxed);
+    return sum;
+}
+
+/* Every core's loop has turned since it last had: one that hangs does not count its cycles. */
+static bool cores_alive(struct app *a) {
+    uint64_t now_tsc[TGW_CORES_MAX];
+    for (uint32_t i = 0; i < a->cores; i++) {
+        now_tsc[i] = turns_tsc(shm_region_counters(&a->region, i));
+        if (now_tsc[i] == a->turns_tsc[i])
+            return false;
+    }
+    memcpy(a->turns_tsc, now_tsc, sizeof(now_tsc[0]) * a->cores);
+    return true;
+}
+
 static void main_loop(struct app *a, const sigset_t *signals) {
     const struct timespec pulse = {0, PULSE_MS * 1000000};
     for (uint64_t n = 0;; n++) {
@@ -384,6 +390,8 @@ static void main_loop(struct app *a, const sigset_t *signals) {
         uint64_t now_ns = monotonic_ns();
         atomic_store(&a->region.shm->dataplane_beat_ns, now_ns);
         watch_control(a, now_ns);
+        if (notify_due(&a->notify, now_ns) && cores_alive(a))
+            notify_beat(&a->notify, now_ns);
         if (n % STATS_EVERY_PULSES == 0) {
             publish_stats(a);
             tls_service_watch(&a->tls, a->region.shm);
@@ -409,7 +417,11 @@ static int run(struct app *a, const sigset_t *signals) {
     if (started == PARTS) {
         log_line(LOG_INFO, "dataplane_started", "%u core(s), %u port(s), %lu sessions at most",
                  a->cores, a->config.port_count, a->config.sessions_max);
+        notify_open(&a->notify, getenv("NOTIFY_SOCKET"), getenv("WATCHDOG_USEC"));
+        notify_send(&a->notify, "READY=1");
         main_loop(a, signals);
+        notify_send(&a->notify, "STOPPING=1");
+        notify_close(&a->notify);
         log_line(LOG_INFO, "dataplane_stopping", "%u sessions left", sessions_left(a));
     } else {
         fprintf(stderr, "tgw-dataplane: %s\n", a->err);

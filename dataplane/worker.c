@@ -81,6 +81,26 @@ static void env_random(void *ctx, void *out, size_t bytes) {
         abort(); /* without randomness no key or id is safe */
 }
 
+/* Those who are in come first: the last part of every pool is theirs. */
+static bool env_room(void *ctx) {
+    const struct worker *w = ctx;
+    const struct tcp_config *c = &w->config.tcp;
+    const struct rte_mempool *mbufs = w->config.net.pool;
+    struct tcp_usage u;
+    tcp_usage(w->tcp, &u);
+    return u.connections < c->connections_max && u.small_blocks < c->small_blocks / 8 * 7 &&
+           u.large_blocks < c->large_blocks / 8 * 7 &&
+           rte_mempool_avail_count(mbufs) > mbufs->size / 16;
+}
+
+static bool env_starving(void *ctx) {
+    const struct worker *w = ctx;
+    const struct tcp_config *c = &w->config.tcp;
+    struct tcp_usage u;
+    tcp_usage(w->tcp, &u);
+    return u.small_blocks > c->small_blocks / 16 * 15 || u.large_blocks > c->large_blocks / 16 * 15;
+}
+
 /* Captured packets leave most of the ring to what matters more. */
 static bool emit_packet(void *ctx, const struct tgw_msg *event) {
     struct worker *w = ctx;
@@ -180,7 +200,8 @@ static void on_died(void *ctx, const struct tcp_obituary *o) {
 static bool create_parts(struct worker *w) {
     static const struct net_ops net_up = {tcp_input, tcp_icmp_error};
     const struct worker_config *c = &w->config;
-    const struct session_env env = {env_dial, env_set_owner, env_emit, env_random, w};
+    const struct session_env env = {env_dial,     env_set_owner, env_emit, env_room,
+                                    env_starving, env_random,    w};
     /* net calls up into tcp, which is created after it: the pointer is filled in by
      * net_bind below. */
     w->net = net_create(&c->net, &net_up, NULL, w->now_ns);
