@@ -362,7 +362,8 @@ static void a_full_backlog_without_packets_drops_the_syn(void) {
     open_connection(&w);
     run(&w, 3, false); /* a cookie, and ARP is done with */
     CU_ASSERT_TRUE(w.h[0].end.connected);
-    w.h[0].end.s.ops->abort(w.h[0].end.s.impl);
+    if (!w.h[0].end.closed) /* with nothing to send it may be over already */
+        w.h[0].end.s.ops->abort(w.h[0].end.s.impl);
     run(&w, 3, false);
     w.h[0].end = w.h[1].end = (struct end){0};
     w.h[0].end.host = &w.h[0];
