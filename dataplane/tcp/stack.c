@@ -166,6 +166,15 @@ bool tcb_is_quiet(const struct tcb *c) {
            (!f || (!f->snd.bytes && !f->rcv.bytes && !f->ooo.first));
 }
 
+bool tcb_has_learnt_nothing(const struct tcb *c) {
+    const struct tcp_flight *f = c->flight;
+    if (!f || !tcb_is_quiet(c) || c->cwnd > tcp_initial_cwnd(c) || c->mss < c->mss_max)
+        return false;
+    return f->phase == TCP_OPEN && !f->tlp_out && !f->undo.on && !f->cc.in_epoch &&
+           !f->rack.reordering_seen && f->rack.window_steps == 1 &&
+           f->ooo.dsack_start == f->ooo.dsack_end;
+}
+
 void tcb_rest(struct tcb *c) {
     struct tcp_stack *t = c->stack;
     if (!c->flight)
