@@ -324,7 +324,12 @@ void tcp_usage(const struct tcp_stack *t, struct tcp_usage *out) {
                               .time_wait = tw_count(&t->tw),
                               .half_open = t->half_open,
                               .small_blocks = t->blocks.small.used,
-                              .large_blocks = t->blocks.large.used};
+                              .large_blocks = t->blocks.large.used,
+                              .flights = t->flights.used};
+    out->bytes = pool_used_bytes(&t->tcbs) + pool_used_bytes(&t->flights) +
+                 pool_used_bytes(&t->ooos) + pool_used_bytes(&t->blocks.small) +
+                 pool_used_bytes(&t->blocks.large) + t->flows.mapped_bytes +
+                 out->time_wait * sizeof(struct tw_entry);
 }
 
 size_t tcp_connection_bytes(void) {

@@ -96,6 +96,8 @@ uint64_t tcp_next_timer(const struct tcp_stack *t);
 struct tcp_usage {
     uint32_t connections, time_wait, half_open;
     uint32_t small_blocks, large_blocks;
+    uint32_t flights; /* connections with something queued, in flight or out of order */
+    uint64_t bytes;   /* of all that is in use, and the flow table */
 };
 void tcp_usage(const struct tcp_stack *t, struct tcp_usage *out);
 /* Bytes of one connection's state, buffers aside. */
