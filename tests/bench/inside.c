@@ -230,7 +230,10 @@ int main(int argc, char **argv) {
             b.rig.tally.refused, b.rig.tally.failed, b.rig.refusal);
     measure(&b, (uint32_t)strtoul(argv[4], NULL, 10));
     watch_stop(&b.watch);
+    uint64_t all_kb = rss_kb();
     worker_destroy(b.worker);
+    printf("gateway %lu MiB resident, %lu bytes a session\n", (all_kb - rss_kb()) / 1024,
+           b.rig.tally.opened ? (all_kb - rss_kb()) * 1024 / b.rig.tally.opened : 0);
     tls_workers_destroy(b.handshakes);
     tls_context_destroy(b.tls_context);
     rig_stop(&b.rig);
