@@ -167,7 +167,7 @@ static bool listen_on(struct worker *w, char *err, size_t err_bytes) {
 }
 
 static bool create_parts(struct worker *w) {
-    static const struct net_ops net_up = {tcp_input, tcp_icmp_error};
+    static const struct net_ops net_up = {tcp_input, tcp_icmp_error, tcp_input_burst};
     const struct worker_config *c = &w->config;
     const struct session_env env = {env_dial, env_set_owner, env_emit, env_random, w};
     /* net calls up into tcp, which is created after it: the pointer is filled in by

@@ -184,7 +184,7 @@ static struct tgw_endpoint endpoint(const char *text, uint16_t port) {
 }
 
 static void open_side(struct world *w, struct side *s, const char *addr, uint32_t connections) {
-    static const struct net_ops up = {tcp_input, tcp_icmp_error};
+    static const struct net_ops up = {tcp_input, tcp_icmp_error, tcp_input_burst};
     size_t bytes = (sizeof(*s->counters) + 63) / 64 * 64;
     struct tcp_config tc;
     s->counters = aligned_alloc(64, bytes);
