@@ -5,7 +5,9 @@
 #include "log.h"
 #include "ports.h"
 #include "revision.h"
+#include "selftest.h"
 #include "shm_region.h"
+#include "tls/heap.h"
 #include "tls_service.h"
 #include "worker.h"
 #include <errno.h>
@@ -30,19 +32,21 @@ enum {
     MBUF_CACHE = 256,
     PULSE_MS = 50,
     STATS_EVERY_PULSES = 10,
-    DRAIN_GRACE_MS = 1000,
+    LINK_WAIT_MS = 3000, /* what a copper link takes to come up */
 };
 
 struct app {
     struct config config;
     struct rte_mempool *mbufs;
     struct port *port[TGW_PORTS_MAX];
+    struct tgw_check_result steering[TGW_PORTS_MAX];
     struct shm_region region;
     struct tls_service tls;
     struct worker *worker[TGW_CORES_MAX];
     struct worker_signals signals[TGW_CORES_MAX];
     uint32_t cores;
     uint64_t drain_end_ms; /* 0: not draining for an exit */
+    uint64_t drained_ms;   /* when the last session was gone; 0: not yet */
     uint64_t epoch;
     char err[CONFIG_ERROR_BYTES];
 };
@@ -69,6 +73,10 @@ static void stop_eal(struct app *a) {
     rte_eal_cleanup();
 }
 
+static void stop_nothing(struct app *a) {
+    (void)a;
+}
+
 static bool start_mbufs(struct app *a) {
     a->mbufs = rte_pktmbuf_pool_create("mbufs", MBUFS_A_CORE * a->cores, MBUF_CACHE, 0,
                                        RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
@@ -85,6 +93,39 @@ static void stop_ports(struct app *a) {
 
 static bool start_ports(struct app *a) {
     return ports_open(&a->config, a->cores, a->mbufs, a->port, a->err, sizeof(a->err));
+}
+
+/* The log of what a port said it did and does not. */
+static void tell_refused(const struct port *p, const struct tgw_check_result *result) {
+    for (unsigned k = 0; k < TGW_CHECK_COUNT; k++)
+        if (result[k].state == TGW_CHECK_OFF)
+            log_line(LOG_WARN, "offload_off", "port %s: %s: offered and wrong, done in software",
+                     p->name, tgw_check_info(k)->title);
+}
+
+static bool test_port(struct app *a, uint32_t i) {
+    struct tgw_check_result result[TGW_CHECK_COUNT];
+    struct port *p = a->port[i];
+    if (!a->config.self_test || !selftest_is_due(p))
+        return true;
+    if (!selftest_run(&a->config, i, p, a->mbufs, LINK_WAIT_MS, result, a->err, sizeof(a->err)))
+        return false;
+    tell_refused(p, result);
+    a->steering[i] = result[TGW_CHECK_steering];
+    if (a->cores == 1 || a->steering[i].state != TGW_CHECK_FAIL)
+        return true;
+    snprintf(a->err, sizeof(a->err),
+             "ports[%u]: %s: packets for queue %u land elsewhere: configure one core, or see "
+             "docs/porting.md",
+             i, p->name, a->steering[i].value);
+    return false;
+}
+
+static bool start_selftest(struct app *a) {
+    for (uint32_t i = 0; i < a->config.port_count; i++)
+        if (!test_port(a, i))
+            return false;
+    return true;
 }
 
 static void describe_port(struct tgw_port_stats *s, const struct port *p) {
@@ -147,6 +188,9 @@ static bool start_worker(struct app *a, uint32_t core) {
         if (!ports_iface(&a->config, i, a->port[i], (uint16_t)core, &c.net.iface[i], a->err,
                          sizeof(a->err)))
             return false;
+    for (uint32_t i = 0; i < a->config.port_count; i++)
+        c.neighbour[i] = selftest_neighbour(&a->config, &c.net.iface[i]);
+    memcpy(c.steering, a->steering, sizeof(c.steering));
     fill_tcp(a, &c.tcp, counters);
     tls_service_fill(&a->config, a->cores, core, counters, &c.tls);
     c.session =
@@ -168,6 +212,7 @@ static void stop_workers(struct app *a) {
 }
 
 static int run_worker(void *worker) {
+    tls_heap_hide_stack();
     worker_run(worker);
     return 0;
 }
@@ -202,10 +247,6 @@ static bool start_confinement(struct app *a) {
     return true;
 }
 
-static void stop_nothing(struct app *a) {
-    (void)a;
-}
-
 static const struct part {
     const char *name;
     bool (*start)(struct app *a);
@@ -214,6 +255,7 @@ static const struct part {
     {"eal", start_eal, stop_eal},
     {"mbufs", start_mbufs, stop_mbufs},
     {"ports", start_ports, stop_ports},
+    {"selftest", start_selftest, stop_nothing},
     {"region", start_region, stop_region},
     {"tls", start_tls, stop_tls},
     {"workers", start_workers, stop_workers},
@@ -292,18 +334,31 @@ static void begin_drain(struct app *a, uint64_t now_ms) {
     atomic_fetch_add(&a->region.shm->dataplane_term, 1);
     if (a->drain_end_ms)
         return; /* a second SIGTERM does not shorten it */
-    a->drain_end_ms = now_ms + timeout_ms + TGW_DRAIN_SPREAD_MS + DRAIN_GRACE_MS;
+    a->drain_end_ms = now_ms + timeout_ms + TGW_DRAIN_EXIT_MS;
     for (uint32_t i = 0; i < a->cores; i++)
         atomic_store(&a->signals[i].drain_deadline_ms, timeout_ms ? timeout_ms : 1);
     log_line(LOG_INFO, "drain_started", "SIGTERM: %u sessions, %u ms", sessions_left(a),
              timeout_ms);
 }
 
-/* True when the process may go. */
-static bool drain_over(const struct app *a, uint64_t now_ms) {
-    if (atomic_load(&a->region.shm->control_drained))
+static bool all_finished(const struct app *a) {
+    for (uint32_t i = 0; i < a->cores; i++)
+        if (atomic_load(&a->signals[i].connections))
+            return false;
+    return true;
+}
+
+/* True when the process may go: the sessions are gone, and their FINs are answered or have
+ * had their time. Whoever only asks for our health must not hold it up. */
+static bool drain_over(struct app *a, uint64_t now_ms) {
+    bool by_control = atomic_load(&a->region.shm->control_drained);
+    if (!a->drain_end_ms && !by_control)
+        return false;
+    if (!a->drained_ms && (by_control || all_drained(a)))
+        a->drained_ms = now_ms;
+    if (a->drained_ms && (all_finished(a) || now_ms >= a->drained_ms + TGW_DRAIN_FIN_MS))
         return true;
-    return a->drain_end_ms && (all_drained(a) || now_ms >= a->drain_end_ms);
+    return a->drain_end_ms && now_ms >= a->drain_end_ms;
 }
 
 static void main_loop(struct app *a, const sigset_t *signals) {
@@ -351,6 +406,11 @@ static int run(struct app *a, const sigset_t *signals) {
 int main(int argc, char **argv, char **envp) {
     static struct app app;
     sigset_t signals;
+    if (!tls_heap_install()) {
+        fputs("tgw-dataplane: OpenSSL does not take another heap\n", stderr);
+        return 1;
+    }
+    tls_heap_hide_stack();
     if (argc == 2 && strcmp(argv[1], "--version") == 0)
         return printf("tgw-dataplane %s (%s)\n", TGW_VERSION, TGW_REVISION) < 0;
     if (argc == 2 && strcmp(argv[1], "--help") == 0)
@@ -361,6 +421,8 @@ int main(int argc, char **argv, char **envp) {
         fprintf(stderr, "tgw-dataplane: %s\n", app.err);
         return EXIT_USAGE;
     }
+    app.tls.config_path = argv[2];
+    app.tls.envp = envp;
     /* Before EAL makes threads, so that they inherit the mask. */
     sigemptyset(&signals);
     sigaddset(&signals, SIGTERM);

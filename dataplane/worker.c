@@ -25,6 +25,7 @@ struct worker {
     struct tls_core *tls; /* NULL: none */
     struct session_table *sessions;
     struct tgw_ring_end cmd, event;
+    struct selftest selftest;
     struct capture capture;
     struct port_mirror mirror[TGW_PORTS_MAX];
     uint64_t now_ns, net_tick_ns;
@@ -166,6 +167,15 @@ static bool listen_on(struct worker *w, char *err, size_t err_bytes) {
     return false;
 }
 
+static void on_died(void *ctx, const struct tcp_obituary *o) {
+    struct tgw_ev_trace e = {.msg = {.type = TGW_EV_TRACE, .len = sizeof(e)},
+                             .local = o->local,
+                             .remote = o->remote,
+                             .timeout = o->why == STREAM_END_TIMEOUT};
+    snprintf(e.text, sizeof(e.text), "%s", o->text);
+    env_emit(ctx, &e.msg);
+}
+
 static bool create_parts(struct worker *w) {
     static const struct net_ops net_up = {tcp_input, tcp_icmp_error, tcp_input_burst};
     const struct worker_config *c = &w->config;
@@ -175,10 +185,15 @@ static bool create_parts(struct worker *w) {
     w->net = net_create(&c->net, &net_up, NULL, w->now_ns);
     if (!w->net)
         return false;
+    w->config.tcp.died = on_died;
+    w->config.tcp.died_ctx = w;
     w->tcp = tcp_create(&c->tcp, w->net, w->now_ns);
     if (!w->tcp)
         return false;
     net_bind(w->net, w->tcp);
+    w->selftest = (struct selftest){.net = w->net, .config = &w->config.net};
+    memcpy(w->selftest.neighbour, c->neighbour, sizeof(c->neighbour));
+    memcpy(w->selftest.steering, c->steering, sizeof(c->steering));
     if (!create_tls(w))
         return false;
     w->sessions = session_table_create(&c->session, &env, w->now_ns);
@@ -268,6 +283,21 @@ static void obey_drain(struct worker *w) {
     session_command(w->sessions, &cmd);
 }
 
+static void probe_port(struct worker *w, const struct tgw_cmd_probe *cmd) {
+    const struct tgw_ev_done refused = {
+        .msg = {.type = TGW_EV_DONE, .len = sizeof(refused), .seq = cmd->msg.seq},
+        .reason = TGW_R_cmd_invalid,
+        .core = w->config.core};
+    if (!selftest_command(&w->selftest, w->now_ns, cmd))
+        env_emit(w, &refused.msg);
+}
+
+static void answer_probe(struct worker *w) {
+    struct tgw_ev_port answer;
+    if (w->selftest.active && selftest_answer(&w->selftest, &answer))
+        env_emit(w, &answer.msg);
+}
+
 static uint32_t commands(struct worker *w) {
     union tgw_cmd cmd;
     uint32_t taken = 0;
@@ -278,7 +308,9 @@ static uint32_t commands(struct worker *w) {
     }
     obey_drain(w);
     while (taken < COMMANDS_A_TURN && tgw_ring_pop(&w->cmd, &cmd)) {
-        if (cmd.msg.type == TGW_CMD_CAPTURE)
+        if (cmd.msg.type == TGW_CMD_PROBE)
+            probe_port(w, &cmd.probe);
+        else if (cmd.msg.type == TGW_CMD_CAPTURE)
             on_capture(w, &cmd.capture);
         else
             session_command(w->sessions, &cmd);
@@ -309,6 +341,7 @@ static void publish(struct worker *w) {
     publish_tls(w);
     atomic_store_explicit(&w->config.signals->sessions_left, sessions.live + sessions.pending,
                           memory_order_relaxed);
+    atomic_store_explicit(&w->config.signals->connections, tcp.connections, memory_order_relaxed);
     atomic_store_explicit(&w->config.signals->drained, sessions.drained, memory_order_relaxed);
 }
 
@@ -319,6 +352,7 @@ static uint32_t timers(struct worker *w) {
     if (w->now_ns - w->net_tick_ns >= NET_TICK_NS) {
         w->net_tick_ns = w->now_ns;
         net_tick(w->net, w->now_ns);
+        answer_probe(w);
         end_capture(w);
         publish(w);
     }

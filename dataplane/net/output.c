@@ -23,6 +23,11 @@ static struct iface *outgoing(struct net *n, const struct ip_addr *dst, uint8_t 
     return *hop ? &n->iface[r.iface] : NULL;
 }
 
+bool net_tso(const struct net *n, uint8_t iface) {
+    const uint32_t both = PORT_TX_TSO | PORT_TX_L4_CKSUM;
+    return iface < n->iface_count && (n->iface[iface].port->offloads & both) == both;
+}
+
 void ip_send(struct net *n, struct iface *out, struct rte_mbuf *m, const struct ip_addr *dst) {
     const struct ip_addr *hop = iface_next_hop(out, dst);
     if (hop)
@@ -44,12 +49,12 @@ static uint16_t software_checksum(const struct rte_mbuf *m, const struct ip_addr
     return (uint16_t) ~(all + (all >> 16));
 }
 
-static void put_checksum(const struct iface *out, struct rte_mbuf *m, const struct ip_addr *src,
-                         const struct ip_addr *dst) {
+void put_checksum(const struct iface *out, struct rte_mbuf *m, const struct ip_addr *src,
+                  const struct ip_addr *dst) {
     uint8_t *p = rte_pktmbuf_mtod(m, uint8_t *);
-    bool v4 = ip_addr_is4(src), tso = m->tso_segsz && (out->port->offloads & PORT_TX_TSO);
+    bool v4 = ip_addr_is4(src), tso = m->tso_segsz && (out->offloads & PORT_TX_TSO);
     uint16_t sum;
-    if (out->port->offloads & PORT_TX_L4_CKSUM) {
+    if (out->offloads & PORT_TX_L4_CKSUM) {
         m->l4_len = (p[12] >> 4) * 4u;
         m->ol_flags |= (v4 ? RTE_MBUF_F_TX_IPV4 : RTE_MBUF_F_TX_IPV6) |
                        (tso ? RTE_MBUF_F_TX_TCP_SEG : RTE_MBUF_F_TX_TCP_CKSUM);
