@@ -139,7 +139,7 @@ enum tgw_reason seg_input(struct net *n, struct rx *rx) {
     enum tgw_reason why = seg_parse(s, rx->p, rx->len);
     if (why)
         return why;
-    if (n->probe.active && probe_took_segment(n, rx, &s))
+    if (n->probe.active && probe_took_segment(n, rx, s))
         return TGW_OK;
     if (!checksum_ok(rx))
         return TGW_R_tcp_checksum;

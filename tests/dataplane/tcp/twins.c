@@ -28,7 +28,8 @@ static void on_readable(void *user) {
 }
 
 static void on_writable(void *user) {
-    (void)user;
+    struct twin *t = user;
+    t->writable++;
 }
 
 static void on_closed(void *user, enum stream_end why) {
