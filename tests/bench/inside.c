@@ -97,6 +97,7 @@ static void start_gateway(struct inside *b, uint32_t sessions) {
     static const char *const addr[2] = {"198.18.0.2/24", "198.18.1.2/24"};
     snprintf(b->path, sizeof(b->path), "/dev/shm/tgw-inside.%d", (int)getpid());
     check(shm_region_create(&b->region, b->path, 1, b->err, sizeof(b->err)), b->err);
+    shm_region_publish(&b->region);
     struct tgw_counters *counters = shm_region_counters(&b->region, 0);
     struct worker_config c = {.public_port = 80,
                               .spin = true,

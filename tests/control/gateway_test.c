@@ -181,13 +181,13 @@ static void a_dead_connections_last_events_are_logged(void) {
     log_set_level("WARN");
     memset(e.text, 'x', sizeof(e.text)); /* not terminated */
     e.text[3] = '\n';
-    say(0, &e.msg, TGW_EV_TRACE, sizeof(e), 0);
-    turn(1000);
+    bench_say(0, &e.msg, TGW_EV_TRACE, sizeof(e), 0);
+    bench_turn(1000);
     CU_ASSERT_PTR_NOT_NULL(strstr(last_line, "\"event\":\"connection_trace\""));
     CU_ASSERT_PTR_NOT_NULL(strstr(last_line, "198.18.0.1:1234"));
     CU_ASSERT_PTR_NOT_NULL(strstr(last_line, "timed out: xxx?xxx"));
     log_set_level("ERROR");
-    end();
+    bench_end();
 }
 
 static void a_restart_keeps_drain_and_share(void) {
@@ -297,8 +297,26 @@ static void metrics_tell_what_happened(void) {
     bench_end();
 }
 
+/* The dataplane names its ports and limits between the two. */
+static void a_region_is_attached_when_it_is_published(void) {
+    const char *path = "/tmp/tgw-unpublished-test";
+    struct shm_region r;
+    struct bridge seen;
+    char err[200];
+    CU_ASSERT_TRUE_FATAL(shm_region_create(&r, path, CORES, err, sizeof(err)));
+    CU_ASSERT_FALSE(bridge_view(&seen, path, err, sizeof(err)));
+    shm_region_publish(&r);
+    CU_ASSERT_TRUE(bridge_view(&seen, path, err, sizeof(err)));
+    CU_ASSERT_TRUE(bridge_is_current(&seen));
+    tgw_shm_withdraw(r.shm);
+    CU_ASSERT_FALSE(bridge_is_current(&seen));
+    bridge_detach(&seen);
+    shm_region_destroy(&r);
+}
+
 int main(void) {
     static const struct suite_case cases[] = {
+        {"a region is attached when it is published", a_region_is_attached_when_it_is_published},
         {"a list gathers every core", a_list_gathers_every_core},
         {"a session is found by its id", a_session_is_found_by_its_id},
         {"a handle goes straight to its core", a_handle_goes_straight_to_its_core},

@@ -175,6 +175,16 @@ static void random_bytes(void *ctx, void *out, size_t bytes) {
     }
 }
 
+static bool has_room(void *ctx) {
+    (void)ctx;
+    return true;
+}
+
+static bool is_starving(void *ctx) {
+    (void)ctx;
+    return false;
+}
+
 static struct tgw_endpoint endpoint(const char *text, uint16_t port) {
     struct tgw_endpoint e = {.port = port};
     struct ip_addr a;
@@ -204,7 +214,7 @@ static void open_side(struct world *w, struct side *s, const char *addr, uint32_
 }
 
 static void open_world(struct world *w) {
-    const struct session_env env = {dial, set_owner, emit, random_bytes, w};
+    const struct session_env env = {dial, set_owner, emit, has_room, is_starving, random_bytes, w};
     struct port *pair[2];
     *w = (struct world){.now_ns = UINT64_C(5000000000)};
     CU_ASSERT_TRUE_FATAL(port_sim_pair(pair, 1500, 4096));

@@ -2,8 +2,8 @@
 #ifndef TESTS_SESSION_RIG_H
 #define TESTS_SESSION_RIG_H
 
-#include "lib/suite.h"
 #include "session/session.h"
+#include "tests/lib/suite.h"
 #include "web/ws.h"
 
 /* One stream end as the session sees it; the test plays the peer. */
@@ -28,7 +28,7 @@ struct rig {
     struct fake *fake[RIG_FAKES];
     uint32_t fakes;
     struct fake *agent; /* the last one dialled */
-    bool dial_fails;
+    bool dial_fails, no_room, starving;
     uint64_t random;
 };
 
