@@ -46,7 +46,7 @@ static void handshakes_on_threads(void) {
         }
         turn_all(p);
         CU_ASSERT_TRUE(tls_context_load(r.context, err, sizeof(err)));
-        tls_context_tick(r.context, 1700000000 + round);
+        tls_context_tick(r.context, r.unix_s + round);
         while (!all_open(p))
             turn_all(p);
         echo_all(p);
