@@ -198,7 +198,7 @@ static void on_died(void *ctx, const struct tcp_obituary *o) {
 }
 
 static bool create_parts(struct worker *w) {
-    static const struct net_ops net_up = {tcp_input, tcp_icmp_error};
+    static const struct net_ops net_up = {tcp_input, tcp_icmp_error, tcp_input_burst};
     const struct worker_config *c = &w->config;
     const struct session_env env = {env_dial,     env_set_owner, env_emit, env_room,
                                     env_starving, env_random,    w};

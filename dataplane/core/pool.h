@@ -40,4 +40,8 @@ static inline uint32_t pool_index(const struct pool *p, const void *object) {
     return (uint32_t)((size_t)((const uint8_t *)object - p->base) / p->object_bytes);
 }
 
+static inline size_t pool_used_bytes(const struct pool *p) {
+    return p->object_bytes * p->used;
+}
+
 #endif

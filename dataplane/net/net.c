@@ -145,6 +145,7 @@ void net_input(struct net *n, uint64_t now_ns, uint8_t iface, struct rte_mbuf **
             rte_prefetch0(rte_pktmbuf_mtod(m[k + PREFETCH_AHEAD], const void *));
         input_one(n, &n->iface[iface], m[k]);
     }
+    seg_burst_end(n);
 }
 
 void net_tick(struct net *n, uint64_t now_ns) {

@@ -30,6 +30,9 @@ struct net_ops {
      * reference (rte_mbuf_refcnt_update). */
     void (*tcp_segment)(void *ctx, const struct seg *s, struct rte_mbuf *m);
     void (*icmp_error)(void *ctx, const struct net_icmp_error *e);
+    /* NULL, or called instead of tcp_segment with all segments of a burst at once, so that
+     * memory for the later ones can be fetched while the first are worked on. */
+    void (*tcp_burst)(void *ctx, const struct seg *s, struct rte_mbuf *const *m, uint16_t count);
 };
 
 struct net_iface_config {

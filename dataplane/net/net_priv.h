@@ -13,6 +13,7 @@ enum {
     IFACE_ADDRS_MAX = TGW_PORT_ADDRS_MAX + 1, /* the link-local one besides */
     IFACE_NONE = 0xff,
     TX_BURST_MAX = 64,
+    RX_BURST_MAX = 32, /* segments handed up at once */
     PROTO_ICMP4 = 1,
     PROTO_TCP = 6,
     PROTO_ICMP6 = 58,
@@ -53,6 +54,10 @@ struct net {
     uint8_t iface_count;
     uint16_t rx_queue; /* of the packets in hand; for the probe alone */
     struct iface iface[TGW_PORTS_MAX];
+    /* Segments that wait for the end of their burst. */
+    uint16_t burst_count;
+    struct rte_mbuf *burst_mbuf[RX_BURST_MAX];
+    struct seg burst[RX_BURST_MAX];
     struct probe probe;
 };
 
@@ -151,6 +156,8 @@ enum tgw_reason probe_echo_reply(struct net *n, const struct rx *rx);
 /* The TCP header and options of `p`; addresses and checksum are the caller's. */
 enum tgw_reason seg_parse(struct seg *s, const uint8_t *p, uint32_t len);
 enum tgw_reason seg_input(struct net *n, struct rx *rx);
+/* Hand up what seg_input() has gathered. */
+void seg_burst_end(struct net *n);
 /* Internet checksums in network byte order as they stand in memory, over pseudo header
  * and segment; 0 over a segment whose checksum field is right. */
 uint16_t tcp_checksum(const struct ip_addr *src, const struct ip_addr *dst, const uint8_t *p,

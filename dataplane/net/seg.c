@@ -133,15 +133,31 @@ static bool checksum_ok(const struct rx *rx) {
 }
 
 enum tgw_reason seg_input(struct net *n, struct rx *rx) {
-    struct seg s = {.src = rx->src, .dst = rx->dst, .ecn = rx->ecn, .iface = rx->in->index};
+    struct seg *s = &n->burst[n->burst_count];
+    *s = (struct seg){.src = rx->src, .dst = rx->dst, .ecn = rx->ecn, .iface = rx->in->index};
     tgw_count(n->counters, TGW_C_tcp_segments_in, 1);
-    enum tgw_reason why = seg_parse(&s, rx->p, rx->len);
+    enum tgw_reason why = seg_parse(s, rx->p, rx->len);
     if (why)
         return why;
-    if (n->probe.active && probe_took_segment(n, rx, &s))
+    if (n->probe.active && probe_took_segment(n, rx, s))
         return TGW_OK;
     if (!checksum_ok(rx))
         return TGW_R_tcp_checksum;
-    n->up.tcp_segment(n->up_ctx, &s, rx->m);
+    if (!n->up.tcp_burst) {
+        n->up.tcp_segment(n->up_ctx, s, rx->m);
+        return TGW_OK;
+    }
+    n->burst_mbuf[n->burst_count++] = rx->m;
+    rx->m = NULL;
+    if (n->burst_count == RX_BURST_MAX)
+        seg_burst_end(n);
     return TGW_OK;
+}
+
+void seg_burst_end(struct net *n) {
+    if (n->burst_count == 0)
+        return;
+    n->up.tcp_burst(n->up_ctx, n->burst, n->burst_mbuf, n->burst_count);
+    rte_pktmbuf_free_bulk(n->burst_mbuf, n->burst_count);
+    n->burst_count = 0;
 }

@@ -17,11 +17,21 @@ void blobs_fini(struct blobs *b) {
         pool_fini(&b->size[i]);
 }
 
+static int class_of(size_t bytes) {
+    int i = 0;
+    while (i < BLOB_CLASSES && bytes > class_bytes[i])
+        i++;
+    return i;
+}
+
+size_t blob_bytes(size_t bytes) {
+    int class = class_of(bytes);
+    return class < BLOB_CLASSES ? class_bytes[class] : 0;
+}
+
 void *blob_alloc(struct blobs *b, size_t bytes) {
-    for (int i = 0; i < BLOB_CLASSES; i++)
-        if (bytes <= class_bytes[i])
-            return pool_alloc(&b->size[i]);
-    return NULL;
+    int class = class_of(bytes);
+    return class < BLOB_CLASSES ? pool_alloc(&b->size[class]) : NULL;
 }
 
 /* An ident while another takes its place, a setup, a grant: of whatever size. */

@@ -16,11 +16,19 @@ static size_t field_len(const struct tgw_ident *ident, int i) {
     return strnlen((const char *)ident + field[i].offset, field[i].size - 1);
 }
 
-bool who_set(struct session *s, const struct tgw_ident *ident) {
+static size_t who_bytes(const struct tgw_ident *ident) {
     size_t bytes = sizeof(struct who);
     for (int i = 0; i < 8; i++)
         bytes += field_len(ident, i);
-    struct who *who = blob_alloc(&s->table->blobs, bytes);
+    return bytes;
+}
+
+size_t session_ident_bytes(const struct tgw_ident *ident) {
+    return blob_bytes(who_bytes(ident));
+}
+
+bool who_set(struct session *s, const struct tgw_ident *ident) {
+    struct who *who = blob_alloc(&s->table->blobs, who_bytes(ident));
     if (!who)
         return false;
     *who = (struct who){0};

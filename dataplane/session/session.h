@@ -73,10 +73,13 @@ uint64_t session_next_timer(const struct session_table *t);
 struct session_usage {
     uint32_t live, pending;
     bool draining, drained; /* drained: draining and nothing is left */
+    uint64_t bytes;         /* of all that is in use, blobs included */
 };
 void session_usage(const struct session_table *t, struct session_usage *out);
-/* Bytes of state of one session, both legs' TCP aside. */
+/* Bytes of state of one session, its ident and both legs' TCP aside. */
 size_t session_bytes(void);
+/* Bytes that a session keeps of an ident, as allocated. */
+size_t session_ident_bytes(const struct tgw_ident *ident);
 /* Tests: walk everything and assert the invariants. */
 void session_check(const struct session_table *t);
 

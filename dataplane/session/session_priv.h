@@ -21,6 +21,8 @@ static inline struct stream *session_stream(struct session *s, enum side side) {
 bool blobs_init(struct blobs *b, uint32_t count, bool huge);
 void blobs_fini(struct blobs *b);
 void *blob_alloc(struct blobs *b, size_t bytes);
+/* As allocated; 0: too large for any class. */
+size_t blob_bytes(size_t bytes);
 /* A new session's idents, setup and grant fit in. */
 bool blobs_room(const struct blobs *b);
 /* Wipes it: blobs hold tokens and grants. NULL is ignored. */

@@ -282,10 +282,13 @@ void session_usage(const struct session_table *t, struct session_usage *out) {
                                   .pending = t->pending,
                                   .draining = t->drain.active,
                                   .drained = t->drain.active && t->live + t->pending == 0};
+    out->bytes = pool_used_bytes(&t->pool) + t->pool.used * sizeof(*t->generation);
+    for (int i = 0; i < BLOB_CLASSES; i++)
+        out->bytes += pool_used_bytes(&t->blobs.size[i]);
 }
 
 size_t session_bytes(void) {
-    return sizeof(struct session) + 256; /* and the ident's blob, smallest class */
+    return sizeof(struct session) + sizeof(uint32_t); /* and its generation */
 }
 
 static void check_one(const struct session *s) {

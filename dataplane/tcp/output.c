@@ -207,6 +207,8 @@ static void send_syn(struct tcb *c) {
  * the flight back. */
 static void arm_retransmit(struct tcb *c) {
     bool starved = c->want_write && tcb_can_write(c);
+    if (tcb_has_learnt_nothing(c))
+        tcb_rest(c);
     if (!c->flight && tcb_is_quiet(c) && !starved)
         tcb_deadline(c, TCP_D_RTX, 0);
     else if (!c->deadline_ms[TCP_D_RTX])

@@ -172,6 +172,15 @@ bool tcb_is_quiet(const struct tcb *c) {
            (!f || (!f->snd.bytes && !f->rcv.bytes && !f->ooo.first));
 }
 
+bool tcb_has_learnt_nothing(const struct tcb *c) {
+    const struct tcp_flight *f = c->flight;
+    if (!f || !tcb_is_quiet(c) || c->cwnd > tcp_initial_cwnd(c) || c->mss < c->mss_max)
+        return false;
+    return f->phase == TCP_OPEN && !f->tlp_out && !f->undo.on && !f->cc.in_epoch &&
+           !f->rack.reordering_seen && f->rack.window_steps == 1 &&
+           f->ooo.dsack_start == f->ooo.dsack_end;
+}
+
 void tcb_rest(struct tcb *c) {
     struct tcp_stack *t = c->stack;
     if (!c->flight)
@@ -322,7 +331,12 @@ void tcp_usage(const struct tcp_stack *t, struct tcp_usage *out) {
                               .time_wait = tw_count(&t->tw),
                               .half_open = t->half_open,
                               .small_blocks = t->blocks.small.used,
-                              .large_blocks = t->blocks.large.used};
+                              .large_blocks = t->blocks.large.used,
+                              .flights = t->flights.used};
+    out->bytes = pool_used_bytes(&t->tcbs) + pool_used_bytes(&t->flights) +
+                 pool_used_bytes(&t->ooos) + pool_used_bytes(&t->blocks.small) +
+                 pool_used_bytes(&t->blocks.large) + t->flows.mapped_bytes +
+                 out->time_wait * sizeof(struct tw_entry);
 }
 
 size_t tcp_connection_bytes(void) {

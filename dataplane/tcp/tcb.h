@@ -112,6 +112,9 @@ uint32_t tcp_syn_window(const struct tcp_stack *t); /* of a SYN, hence unscaled 
 struct tcp_flight *tcb_flight(struct tcb *c);
 /* True when nothing is queued, unread, in flight or out of order. */
 bool tcb_is_quiet(const struct tcb *c);
+/* ... and the flight holds nothing that its next life would not start with: a keystroke
+ * and its echo. It may go back at once, and the next connection finds it in the cache. */
+bool tcb_has_learnt_nothing(const struct tcb *c);
 /* Give the flight back and restart from a small window (RFC 5681 section 4.1). Only when
  * the connection is quiet, or goes. */
 void tcb_rest(struct tcb *c);

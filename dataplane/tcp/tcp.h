@@ -2,7 +2,7 @@
  * docs/tcp.md. Single-threaded; time comes in; randomness is seeded.
  *
  * A turn of the worker:
- *   net_input() -> tcp_input() for each segment      (decide: state, marks)
+ *   net_input() -> tcp_input_burst()                  (decide: state, marks)
  *   tcp_advance(now)                                  (timers that are due)
  *   tcp_flush()                                       (one output pass, frees the dead)
  *   net_flush()
@@ -94,6 +94,7 @@ void tcp_set_owner(struct stream s, const struct stream_handler *handler, void *
 
 /* For net_ops. */
 void tcp_input(void *stack, const struct seg *s, struct rte_mbuf *m);
+void tcp_input_burst(void *stack, const struct seg *s, struct rte_mbuf *const *m, uint16_t count);
 void tcp_icmp_error(void *stack, const struct net_icmp_error *e);
 
 /* Start of a turn: sets the time that ops and tcp_input use. */
@@ -108,6 +109,8 @@ uint64_t tcp_next_timer(const struct tcp_stack *t);
 struct tcp_usage {
     uint32_t connections, time_wait, half_open;
     uint32_t small_blocks, large_blocks;
+    uint32_t flights; /* connections with something queued, in flight or out of order */
+    uint64_t bytes;   /* of all that is in use, and the flow table */
 };
 void tcp_usage(const struct tcp_stack *t, struct tcp_usage *out);
 /* Bytes of one connection's state, buffers aside. */

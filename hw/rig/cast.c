@@ -52,7 +52,7 @@ static void fill_tcp(const struct rig *rig, struct tcp_config *t) {
 
 static bool start_stack(struct rig *rig, struct port *port[], struct rte_mempool *mbufs, char *err,
                         size_t err_bytes) {
-    static const struct net_ops up = {tcp_input, tcp_icmp_error};
+    static const struct net_ops up = {tcp_input, tcp_icmp_error, tcp_input_burst};
     const struct config *c = &rig->plan.machine;
     struct tcp_config tcp;
     rig->counters = aligned_alloc(64, (sizeof(*rig->counters) + 63) & ~(size_t)63);

@@ -129,7 +129,7 @@ static void start_rig(struct inside *b, const char *sessions, const char *scenar
                  b->tls_dir);
     snprintf(text, sizeof(text),
              "{%s\"scenario\":\"%s\",\"sessions\":%s,\"typing_sessions\":%s,\"frame_bytes\":%s,"
-             "\"verdicts\":true,\"region\":\"%s\",\"opening_max\":128,\"ramp_per_s\":1000000,"
+             "\"verdicts\":true,\"region\":\"%s\",\"opening_max\":128,\"ramp_per_s\":200000,"
              "\"settle_ms\":100,\"duration_ms\":3600000,\"machine\":{\"ports\":["
              "{\"name\":\"client\",\"driver\":\"sim\",\"addresses\":[\"198.18.0.1/24\"]},"
              "{\"name\":\"node\",\"driver\":\"sim\",\"addresses\":[\"198.18.1.1/24\"]}]}}",
@@ -189,6 +189,14 @@ static uint64_t rss_kb(void) {
     return kb;
 }
 
+/* What went wrong on the way, if anything did. */
+static void print_reasons(const struct tgw_counters *c) {
+    for (int i = 1; i < TGW_REASON_COUNT; i++)
+        if (c->reason[i])
+            fprintf(stderr, "%s %lu ", tgw_reason_info((unsigned)i)->label, c->reason[i]);
+    fprintf(stderr, "\n");
+}
+
 static void measure(struct inside *b, uint32_t stretches) {
     double *v = calloc(stretches, sizeof(*v));
     uint64_t units = 0, all = 0;
@@ -229,9 +237,14 @@ int main(int argc, char **argv) {
     }
     fprintf(stderr, "opened %lu refused %lu failed %lu %s\n", b.rig.tally.opened,
             b.rig.tally.refused, b.rig.tally.failed, b.rig.refusal);
+    print_reasons(shm_region_counters(&b.region, 0));
+    print_reasons(b.rig.counters);
     measure(&b, (uint32_t)strtoul(argv[4], NULL, 10));
     watch_stop(&b.watch);
+    uint64_t all_kb = rss_kb();
     worker_destroy(b.worker);
+    printf("gateway %lu MiB resident, %lu bytes a session\n", (all_kb - rss_kb()) / 1024,
+           b.rig.tally.opened ? (all_kb - rss_kb()) * 1024 / b.rig.tally.opened : 0);
     tls_workers_destroy(b.handshakes);
     tls_context_destroy(b.tls_context);
     rig_stop(&b.rig);

@@ -84,7 +84,7 @@ static void *on_accepted(void *ctx, struct stream s, const struct tgw_endpoint *
 }
 
 static void make_host(int i, bool cubic) {
-    static const struct net_ops up = {tcp_input, tcp_icmp_error};
+    static const struct net_ops up = {tcp_input, tcp_icmp_error, tcp_input_burst};
     struct host *h = &hosts[i];
     struct port *pair[2];
     char text[32];

@@ -254,7 +254,7 @@ static bool turn(struct program *p) {
 }
 
 static void start(struct program *p, char **argv, struct rte_mempool *pool) {
-    static const struct net_ops up = {tcp_input, tcp_icmp_error};
+    static const struct net_ops up = {tcp_input, tcp_icmp_error, tcp_input_burst};
     const struct tcp_listener l = {on_accepted, p, &handler};
     struct port_config pc = {.name = "peer",
                              .driver = "af_packet",

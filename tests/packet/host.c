@@ -33,7 +33,7 @@ const char *host_peer_addr(const struct host *h) {
 }
 
 static bool make_stack(struct host *h) {
-    static const struct net_ops up = {tcp_input, tcp_icmp_error};
+    static const struct net_ops up = {.tcp_segment = tcp_input, .icmp_error = tcp_icmp_error};
     struct port *pair[2];
     if (!port_sim_pair(pair, h->setup.mtu, HOST_SEEN_MAX))
         return false;

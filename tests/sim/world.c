@@ -105,7 +105,7 @@ struct tgw_endpoint world_endpoint(unsigned wire, unsigned end, bool v6, uint16_
 }
 
 static void host_start(struct host *h) {
-    static const struct net_ops up = {tcp_input, tcp_icmp_error};
+    static const struct net_ops up = {tcp_input, tcp_icmp_error, tcp_input_burst};
     struct world *w = h->world;
     for (unsigned i = 0; i < sizeof(h->tcp_config.secret); i++)
         h->tcp_config.secret[i] = (uint8_t)rng_next(&w->rng);

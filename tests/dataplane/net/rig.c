@@ -51,7 +51,7 @@ struct rig *rig_open(struct rte_mempool *pool) {
     c.iface[1].gateway4 = rig_addr("198.18.1.1");
     c.iface[1].gateway6 = rig_addr("fd19::1");
     c.iface[1].has_range = ip_prefix_parse("198.18.1.64/26", false, &c.iface[1].range);
-    r->net = net_create(&c, &(struct net_ops){take_segment, take_error}, r, r->now_ns);
+    r->net = net_create(&c, &(struct net_ops){take_segment, take_error, NULL}, r, r->now_ns);
     return r;
 }
 

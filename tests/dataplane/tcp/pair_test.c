@@ -123,7 +123,7 @@ static void on_died(void *ctx, const struct tcp_obituary *o) {
 }
 
 static void make_host(struct world *w, struct port *port, int number, uint64_t seed) {
-    static const struct net_ops up = {tcp_input, tcp_icmp_error};
+    static const struct net_ops up = {.tcp_segment = tcp_input, .icmp_error = tcp_icmp_error};
     char text[32];
     struct host *h = &w->h[number - 1];
     struct net_config nc = {.iface_count = 1, .pool = mbufs, .counters = &h->counters};

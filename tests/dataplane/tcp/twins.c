@@ -28,7 +28,8 @@ static void on_readable(void *user) {
 }
 
 static void on_writable(void *user) {
-    (void)user;
+    struct twin *t = user;
+    t->writable++;
 }
 
 static void on_closed(void *user, enum stream_end why) {
@@ -60,7 +61,7 @@ void twins_config(struct tcp_config *c) {
 }
 
 static void open_side(struct twins *w, int side, const struct tcp_config *c) {
-    static const struct net_ops up = {tcp_input, tcp_icmp_error};
+    static const struct net_ops up = {tcp_input, tcp_icmp_error, tcp_input_burst};
     struct twin *t = &w->side[side];
     struct tcp_config mine = *c;
     size_t bytes = (sizeof(*t->counters) + 63) / 64 * 64;

@@ -14,7 +14,7 @@ struct twin {
     struct net *net;
     struct tcp_stack *tcp;
     struct tgw_counters *counters;
-    unsigned accepted, connected, closed, reset;
+    unsigned accepted, connected, closed, reset, writable;
     uint64_t received;
     struct stream last; /* accepted last */
     bool refuse;        /* nobody wants what is accepted */
