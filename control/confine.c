@@ -196,23 +196,24 @@ static int allow_names(scmp_filter_ctx f) {
     return 0;
 }
 
+static struct scmp_arg_cmp first_equals(unsigned value) {
+    return (struct scmp_arg_cmp){.arg = 0, .op = SCMP_CMP_EQ, .datum_a = value};
+}
+
 /* Sockets of ordinary families only; threads, but no processes. clone3 hides its flags from
  * a filter: it "does not exist", and the C library takes clone. */
 static int allow_some(scmp_filter_ctx f) {
     static const unsigned families[] = {AF_UNIX, AF_INET, AF_INET6};
     int rc = seccomp_rule_add(f, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
     for (size_t i = 0; rc == 0 && i < sizeof(families) / sizeof(families[0]); i++) {
-        rc = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(socket), 2,
-                              SCMP_A0(SCMP_CMP_EQ, families[i]),
+        rc = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(socket), 2, first_equals(families[i]),
                               SCMP_A1(SCMP_CMP_MASKED_EQ, 0xf, SOCK_STREAM));
         if (rc == 0)
-            rc = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(socket), 2,
-                                  SCMP_A0(SCMP_CMP_EQ, families[i]),
+            rc = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(socket), 2, first_equals(families[i]),
                                   SCMP_A1(SCMP_CMP_MASKED_EQ, 0xf, SOCK_DGRAM));
     }
     if (rc == 0) /* the resolver asks the kernel for addresses */
-        rc = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
-                              SCMP_A0(SCMP_CMP_EQ, AF_NETLINK));
+        rc = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1, first_equals(AF_NETLINK));
     if (rc == 0)
         rc = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1,
                               SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD));

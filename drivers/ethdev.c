@@ -142,6 +142,14 @@ static uint16_t kernel_mtu(const char *device) {
     return request.ifr_mtu > UINT16_MAX ? UINT16_MAX : (uint16_t)request.ifr_mtu;
 }
 
+static bool mtu_fail(const struct port_config *c, uint16_t most, bool kernel, char *err,
+                     size_t err_bytes) {
+    snprintf(err, err_bytes, "%s: mtu %u, but %s takes %u: lower the port's mtu%s%s", c->name,
+             c->mtu, c->device, most, kernel ? ", or `ip link set mtu` on " : "",
+             kernel ? c->device : "");
+    return false;
+}
+
 /* The device's own, or less where the configuration says so; more than it takes, or than a
  * packet buffer holds, is a mistake that would show as lost packets. */
 static bool set_mtu(struct ethdev_port *e, const struct port_config *c, struct rte_mempool *pool,
@@ -155,12 +163,8 @@ static bool set_mtu(struct ethdev_port *e, const struct port_config *c, struct r
         e->port.mtu = kernel;
     else if (rte_eth_dev_get_mtu(e->id, &e->port.mtu) != 0 || e->port.mtu < MTU_MIN)
         e->port.mtu = RTE_ETHER_MTU;
-    if (c->mtu > e->port.mtu) {
-        snprintf(err, err_bytes, "%s: mtu %u, but %s takes %u: lower the port's mtu%s%s", c->name,
-                 c->mtu, c->device, e->port.mtu, kernel ? ", or `ip link set mtu` on " : "",
-                 kernel ? c->device : "");
-        return false;
-    }
+    if (c->mtu > e->port.mtu)
+        return mtu_fail(c, e->port.mtu, kernel != 0, err, err_bytes);
     if (c->mtu)
         e->port.mtu = c->mtu;
     if (room < e->port.mtu)
@@ -220,6 +224,9 @@ static bool start(struct ethdev_port *e, const struct port_config *c, const stru
                   struct rte_mempool *pool, char *err, size_t err_bytes) {
     struct rte_eth_dev_info info;
     struct rte_ether_addr mac;
+    uint16_t kernel = kernel_mtu(c->device);
+    if (kernel && c->mtu > kernel) /* before its rings are made as large */
+        return mtu_fail(c, kernel, true, err, err_bytes);
     int rc = f->before_configure ? f->before_configure(e->id) : 0;
     if (rc != 0)
         return fail(err, err_bytes, c, "isolated mode", rc);

@@ -40,9 +40,11 @@ typing() { # NAMESPACE URL CA [TOKEN]
     ip netns exec "$namespace" chrt -f 10 /usr/bin/python3 tests/bench/keystroke.py "$1" "$2" $seconds ${3:+"$3"}
 }
 storm() { # NAMESPACE ADDRESS
+    storming=""
     for i in 1 2; do
         ip netns exec "$1" nice -n 19 openssl s_time -connect "$2" -new -time $((seconds + 1)) -tls1_3 \
             >"$tmp/storm$i" 2>&1 &
+        storming="$storming $!"
         children="$children $!"
     done
 }
@@ -63,7 +65,8 @@ gateway_quiet=$(typing tgw-client $url $lab/tls/ca.pem "$(token)")
 storm tgw-client 198.18.0.2:443
 before=$(cpu "$gateway" "$thread")
 gateway_storm=$(typing tgw-client $url $lab/tls/ca.pem "$(token)")
-sleep 2
+# shellcheck disable=SC2086 # process ids
+wait $storming || true
 gateway_rate=$(rate "$(handshakes)" $(($(cpu "$gateway" "$thread") - before)))
 gateway_done=$(handshakes)
 
@@ -96,7 +99,8 @@ nginx_frame=$(awk -v t=$(($(cpu "$worker") - before)) -v hz="$ticks" -v n="${ngi
 storm tgw-node 127.0.0.1:8443
 before=$(cpu "$worker")
 nginx_storm=$(typing tgw-node "$url" $lab/tls/ca.pem)
-sleep 2
+# shellcheck disable=SC2086 # process ids
+wait $storming || true
 nginx_rate=$(rate "$(handshakes)" $(($(cpu "$worker") - before)))
 
 echo "== side by side (keystroke round trips in us: p50 p99 count)"
@@ -105,4 +109,4 @@ printf '%-44s %-22s %s\n' "keystroke, quiet" "$gateway_quiet" "$nginx_quiet"
 printf '%-44s %-22s %s\n' "keystroke, storm of full handshakes" "$gateway_storm" "$nginx_storm"
 printf '%-44s %-22s %s\n' "full handshakes of that storm" "$gateway_done" "$(handshakes)"
 printf '%-44s %-22s %s\n' "full handshakes a second of CPU" "$gateway_rate" "$nginx_rate (with accept and close)"
-printf '%-44s %-22s %s\n' "CPU a relayed frame, us" "see above: cycles" "$nginx_frame"
+printf '%-44s %-22s %s\n' "CPU a frame, one at a time, us" "see above: cycles" "$nginx_frame"

@@ -222,6 +222,16 @@ static void *on_agent(void *ctx, struct stream s, const struct tgw_endpoint *loc
     return t;
 }
 
+static bool env_room(void *ctx) {
+    (void)ctx;
+    return true; /* memory that is short shows where it is asked for */
+}
+
+static bool env_starving(void *ctx) {
+    (void)ctx;
+    return false;
+}
+
 static void make_hosts(struct gateway *g, struct rng *r) {
     static const struct standing at[3][2] = {{{0, 0}}, {{0, 1}, {1, 0}}, {{1, 1}}};
     struct world *w = g->world;
@@ -237,7 +247,8 @@ static void make_hosts(struct gateway *g, struct rng *r) {
         c.use_ecn = rng_chance(r, 500);
         world_host(w, at[i], i == GATEWAY_HOST ? 2 : 1, &c);
     }
-    const struct session_env env = {env_dial, env_set_owner, env_emit, env_random, g};
+    const struct session_env env = {env_dial,     env_set_owner, env_emit, env_room,
+                                    env_starving, env_random,    g};
     const struct session_config sc = {.sessions_max = SESSIONS,
                                       .relay_buffer_bytes = (uint32_t)rng_scale(r, 4096, 262144),
                                       .counters = &w->host[GATEWAY_HOST].counters};
