@@ -6,7 +6,7 @@
 
 enum { CONTROL_FRAME_MAX = WS_HEADER_BYTES_MAX + TGW_WS_CONTROL_PAYLOAD_MAX };
 
-_Static_assert(sizeof(struct relay_dir) <= 48, "two of these stand in every session");
+_Static_assert(sizeof(struct relay_dir) <= 24, "two of these stand in every session's hot lines");
 
 void relay_dir_init(struct relay_dir *d, enum ws_sender sender) {
     *d = (struct relay_dir){0};
@@ -14,8 +14,8 @@ void relay_dir_init(struct relay_dir *d, enum ws_sender sender) {
 }
 
 static size_t take_payload(struct relay_dir *d, size_t most) {
-    size_t n = d->payload_left < most ? (size_t)d->payload_left : most;
-    d->payload_left -= n;
+    size_t n = d->payload_left < most ? d->payload_left : most;
+    d->payload_left -= (uint32_t)n;
     d->bytes += n;
     return n;
 }
@@ -23,12 +23,26 @@ static size_t take_payload(struct relay_dir *d, size_t most) {
 /* Let a data frame begin with `most` bytes at hand; returns how many are its own. */
 static size_t begin_frame(struct relay_dir *d, const struct ws_frame *f, size_t most) {
     d->frames++;
-    d->payload_left = f->payload_bytes;
+    d->payload_left = (uint32_t)f->payload_bytes;
     if (most >= f->header_bytes)
         return f->header_bytes + take_payload(d, most - f->header_bytes);
     /* A write came short inside the header: the rest of it goes the payload's way. */
-    d->payload_left += f->header_bytes - most;
+    d->payload_left += (uint32_t)(f->header_bytes - most);
     return most;
+}
+
+/* Short messages that lie in data[at..limit) as a whole, one after the other; returns where
+ * they end. */
+static size_t scan_short(struct relay_dir *d, const uint8_t *data, size_t at, size_t limit) {
+    while (limit - at >= 2) {
+        uint32_t payload_bytes, header_bytes = ws_short_message(&d->parser, data + at, &payload_bytes);
+        if (header_bytes == 0 || header_bytes + payload_bytes > limit - at)
+            break;
+        at += header_bytes + payload_bytes;
+        d->frames++;
+        d->bytes += payload_bytes;
+    }
+    return at;
 }
 
 /* How many bytes of data[0..len) are data frames (the rest of one, whole ones, the
@@ -36,6 +50,8 @@ static size_t begin_frame(struct relay_dir *d, const struct ws_frame *f, size_t 
  * all, so that room for a frame of our own stays at a boundary, unless `cut`. */
 static size_t scan(struct relay_dir *d, const uint8_t *data, size_t len, size_t limit, bool cut) {
     size_t at = take_payload(d, limit);
+    if (!d->closing && at < limit)
+        at = scan_short(d, data, at, limit);
     while (at < limit) {
         const uint8_t in_message = d->parser.in_message;
         struct ws_frame f;

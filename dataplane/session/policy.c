@@ -19,12 +19,18 @@ static uint64_t idle_notice(const struct session *s) {
     return idle_end(s) - (uint64_t)TGW_IDLE_NOTICE_S * 1000 * NS_A_MS;
 }
 
-static uint64_t ping_due(const struct leg *leg) {
-    return leg->heard_ns + (uint64_t)TGW_PING_SILENCE_MS * (leg->pings + 1u) * NS_A_MS;
+static uint64_t heard_ns(const struct session *s, enum side side) {
+    const struct session_table *t = s->table;
+    return t->now_ns - (uint64_t)(t->now_ms - s->leg[side].heard_ms) * NS_A_MS;
 }
 
-static uint64_t lost_at(const struct leg *leg) {
-    return leg->heard_ns + (uint64_t)TGW_PONG_LOST_MS * NS_A_MS;
+static uint64_t ping_due(const struct session *s, enum side side) {
+    uint64_t silence_ms = (uint64_t)TGW_PING_SILENCE_MS * (s->leg[side].pings + 1u);
+    return heard_ns(s, side) + silence_ms * NS_A_MS;
+}
+
+static uint64_t lost_at(const struct session *s, enum side side) {
+    return heard_ns(s, side) + (uint64_t)TGW_PONG_LOST_MS * NS_A_MS;
 }
 
 uint64_t policy_next(const struct session *s) {
@@ -32,8 +38,8 @@ uint64_t policy_next(const struct session *s) {
     if (s->idle_s)
         at = earlier(at, earlier(idle_end(s), idle_notice(s)));
     for (int side = CLIENT; side <= AGENT; side++) {
-        at = earlier(at, lost_at(&s->leg[side]));
-        at = earlier(at, ping_due(&s->leg[side]));
+        at = earlier(at, lost_at(s, side));
+        at = earlier(at, ping_due(s, side));
     }
     return at;
 }
@@ -45,13 +51,13 @@ static bool silent_for_long(struct session *s, enum side side) {
     struct leg *leg = &s->leg[side];
     uint64_t now_ns = s->table->now_ns;
     if (leg->in.stalled || s->leg[!side].in.stalled || (leg->flags & LEG_PING_OWED)) {
-        leg->heard_ns = now_ns;
+        leg->heard_ms = s->table->now_ms;
         leg->pings = 0;
         return false;
     }
-    if (now_ns >= lost_at(leg))
+    if (now_ns >= lost_at(s, side))
         return true;
-    if (now_ns >= ping_due(leg)) {
+    if (now_ns >= ping_due(s, side)) {
         leg->pings++;
         leg->flags |= LEG_PING_OWED;
     }

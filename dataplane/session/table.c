@@ -23,6 +23,7 @@ struct session_table *session_table_create(const struct session_config *c,
     t->config = *c;
     t->env = *env;
     t->now_ns = now_ns;
+    t->now_ms = (uint32_t)(now_ns / NS_A_MS);
     t->sessions_max = c->sessions_max;
     timer_wheel_init(&t->wheel, now_ns, timer_fired, t);
     t->generation = calloc(slots, sizeof(*t->generation));
@@ -76,8 +77,13 @@ static void gauges(const struct session_table *t) {
     tgw_gauge(t->config.counters, TGW_C_sessions_pending, t->pending);
 }
 
-void session_begin(struct session_table *t, uint64_t now_ns) {
+static void set_time(struct session_table *t, uint64_t now_ns) {
     t->now_ns = now_ns;
+    t->now_ms = (uint32_t)(now_ns / NS_A_MS);
+}
+
+void session_begin(struct session_table *t, uint64_t now_ns) {
+    set_time(t, now_ns);
 }
 
 void *session_accept(struct session_table *t, struct stream stream,
@@ -172,7 +178,7 @@ static void deadline_passed(struct session *s) {
 }
 
 static void timer_fired(void *ctx, struct timer *timer) {
-    struct session *s = (struct session *)timer;
+    struct session *s = (struct session *)((char *)timer - offsetof(struct session, timer));
     struct session_table *t = ctx;
     if (s->state == SESSION_RELAY) {
         policy_timer(s);
@@ -194,7 +200,7 @@ static void no_connected(void *user) {
 static void client_readable(void *user) {
     struct session *s = user;
     const struct stream *c = session_stream(s, CLIENT);
-    s->leg[CLIENT].heard_ns = s->table->now_ns;
+    s->leg[CLIENT].heard_ms = s->table->now_ms;
     s->leg[CLIENT].pings = 0;
     if (s->state == SESSION_HEAD)
         head_readable(s);
@@ -235,7 +241,7 @@ static void agent_connected(void *user) {
 
 static void agent_readable(void *user) {
     struct session *s = user;
-    s->leg[AGENT].heard_ns = s->table->now_ns;
+    s->leg[AGENT].heard_ms = s->table->now_ms;
     s->leg[AGENT].pings = 0;
     if (s->state == SESSION_DIAL)
         dial_readable(s);
@@ -263,7 +269,7 @@ const struct stream_handler session_agent_handler = {agent_connected, agent_read
                                                      agent_writable, agent_closed};
 
 uint32_t session_advance(struct session_table *t, uint64_t now_ns) {
-    t->now_ns = now_ns;
+    set_time(t, now_ns);
     uint32_t fired = timer_wheel_advance(&t->wheel, now_ns, TIMERS_A_TURN);
     drain_advance(t);
     list_advance(t);
