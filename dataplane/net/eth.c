@@ -65,6 +65,10 @@ void eth_send(struct net *n, struct iface *out, struct rte_mbuf *m, const uint8_
     memcpy(h + 6, out->port->mac, 6);
     put16(h + 12, type);
     m->l2_len = RTE_ETHER_HDR_LEN;
+    iface_send(n, out, m);
+}
+
+void iface_send(struct net *n, struct iface *out, struct rte_mbuf *m) {
     out->tx[out->tx_count++] = m;
     if (out->tx_count == TX_BURST_MAX)
         iface_flush(n, out);

@@ -22,11 +22,19 @@ enum {
 };
 static const uint64_t SECOND_NS = 1000000000;
 
+/* What fast4.c compares with, as it stands on the wire. */
+enum { FAST4_ADDRS_MAX = 2 };
+struct fast4 {
+    uint32_t own[FAST4_ADDRS_MAX], mask[FAST4_ADDRS_MAX];
+    uint8_t count;
+};
+
 struct iface {
     struct port *port;
     uint16_t queue;
     uint8_t index;
     uint8_t addr_count;
+    struct fast4 fast4;
     struct ip_prefix addr[IFACE_ADDRS_MAX];
     bool has_gateway4, has_gateway6;
     struct ip_addr gateway4, gateway6;
@@ -94,7 +102,21 @@ bool net_icmp_allowed(struct net *n);
 enum tgw_reason eth_input(struct net *n, struct rx *rx);
 void eth_send(struct net *n, struct iface *out, struct rte_mbuf *m, const uint8_t mac[6],
               uint16_t type);
+/* A finished frame. */
+void iface_send(struct net *n, struct iface *out, struct rte_mbuf *m);
 void iface_flush(struct net *n, struct iface *out);
+
+/* fast4.c */
+void fast4_init(struct iface *i);
+/* True: the packet is dealt with, *why as from eth_input. False: nothing has happened. */
+bool fast4_input(struct net *n, struct rx *rx, enum tgw_reason *why);
+/* True: on its way. False: nothing has happened. */
+bool fast4_output(struct net *n, struct rte_mbuf *m, const struct ip_addr *src,
+                  const struct ip_addr *dst, uint8_t ecn, uint8_t iface);
+/* output.c */
+/* Fill the checksum in, or ask the port to. */
+void tcp_put_checksum(const struct iface *out, struct rte_mbuf *m, const struct ip_addr *src,
+                      const struct ip_addr *dst);
 
 /* arp.c */
 enum tgw_reason arp_input(struct net *n, struct rx *rx);
@@ -108,6 +130,8 @@ struct neigh_table *neigh_create(void);
 void neigh_destroy(struct neigh_table *t);
 /* Send an IP packet to an on-link next hop, or let it wait for resolution. */
 void neigh_output(struct net *n, struct iface *out, const struct ip_addr *hop, struct rte_mbuf *m);
+/* The MAC of a next hop that is known to be reachable and needs no looking after, or NULL. */
+const uint8_t *neigh_mac(struct net *n, const struct iface *out, const struct ip_addr *hop);
 /* A peer that asked for us named its MAC: make or refresh the entry. */
 void neigh_learn(struct net *n, struct iface *in, const struct ip_addr *addr, const uint8_t *mac);
 /* A peer answered, asked for or not; an entry is never made from it. */

@@ -44,8 +44,8 @@ static uint16_t software_checksum(const struct rte_mbuf *m, const struct ip_addr
     return (uint16_t) ~(all + (all >> 16));
 }
 
-static void put_checksum(const struct iface *out, struct rte_mbuf *m, const struct ip_addr *src,
-                         const struct ip_addr *dst) {
+void tcp_put_checksum(const struct iface *out, struct rte_mbuf *m, const struct ip_addr *src,
+                      const struct ip_addr *dst) {
     uint8_t *p = rte_pktmbuf_mtod(m, uint8_t *);
     bool v4 = ip_addr_is4(src), tso = m->tso_segsz && (out->port->offloads & PORT_TX_TSO);
     uint16_t sum;
@@ -65,6 +65,8 @@ void net_output(struct net *n, uint64_t now_ns, struct rte_mbuf *m, const struct
                 const struct ip_addr *dst, uint8_t ecn, uint8_t iface) {
     assert(m->data_len >= TCP_HDR_BYTES && ip_addr_is4(src) == ip_addr_is4(dst));
     n->now_ns = now_ns;
+    if (fast4_output(n, m, src, dst, ecn, iface))
+        return;
     const struct ip_addr *hop;
     struct iface *out = outgoing(n, dst, iface, &hop);
     if (!out) {
@@ -72,7 +74,7 @@ void net_output(struct net *n, uint64_t now_ns, struct rte_mbuf *m, const struct
         return;
     }
     m->ol_flags &= ~(RTE_MBUF_F_TX_OFFLOAD_MASK);
-    put_checksum(out, m, src, dst);
+    tcp_put_checksum(out, m, src, dst);
     bool pushed = ip_addr_is4(src) ? ip4_push(n, out, m, src, dst, PROTO_TCP, ecn)
                                    : ip6_push(m, src, dst, PROTO_TCP, HOP_LIMIT, ecn);
     if (pushed)
