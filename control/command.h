@@ -36,6 +36,8 @@ bool request_text(struct request *r, const char *key, char *out, size_t size, co
 typedef bool command_fn(struct request *r);
 /* command_token.c */
 command_fn command_token_mint, command_token_inspect, command_token_revoke;
+/* capture.c */
+command_fn command_capture_start, command_capture_read, command_capture_stop;
 /* command_config.c */
 command_fn command_config_show, command_config_check, command_config_apply, command_config_rollback,
     command_config_freeze, command_config_unfreeze;

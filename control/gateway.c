@@ -68,6 +68,7 @@ bool gateway_init(struct gateway *g, char *err, size_t err_bytes) {
 
 void gateway_fini(struct gateway *g) {
     bridge_detach(&g->bridge);
+    capture_drop(&g->capture);
     log_set_sink(NULL, NULL);
     history_free(&g->history);
     live_free(&g->live);
@@ -213,6 +214,9 @@ static void on_event(void *ctx, uint32_t core, const union tgw_event *e) {
             break;
         }
         query_event(&g->queries, &g->bridge, e);
+        break;
+    case TGW_EV_PACKET:
+        capture_take(&g->capture, &e->packet);
         break;
     case TGW_EV_LIST_END:
     case TGW_EV_DONE:

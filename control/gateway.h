@@ -4,6 +4,7 @@
 #define TGW_CONTROL_GATEWAY_H
 
 #include "bridge.h"
+#include "capture.h"
 #include "config/config.h"
 #include "grant.h"
 #include "histogram.h"
@@ -32,6 +33,7 @@ struct gateway {
     struct live live;
     uint64_t events_lost; /* of the dataplane, as of the last synchronisation */
     struct queries queries;
+    struct capture_box capture;
     /* For the metrics. */
     uint64_t consumed[TGW_REASON_COUNT];
     struct histogram consume_time, setup_time, session_time;

@@ -208,12 +208,26 @@ static void counters(const struct bridge *b, FILE *out, const char *prefix) {
     }
 }
 
+static void certificates(const struct tgw_shm *shm, FILE *out) {
+    single(out, "terminal_gateway_tls_certificate_expiry_timestamp_seconds", "gauge",
+           "unix time at which the first certificate expires, 0 without TLS",
+           atomic_load(&shm->tls_not_after_s));
+    single(out, "terminal_gateway_tls_certificate_loads_total", "counter",
+           "certificates loaded, at start and when their files changed",
+           atomic_load(&shm->tls_loads));
+    single(out, "terminal_gateway_tls_certificate_load_failures_total", "counter",
+           "changed certificates that were refused, the old ones kept",
+           atomic_load(&shm->tls_load_failures));
+}
+
 static void dataplane(const struct gateway *g, FILE *out) {
     ports(g->bridge.shm, out);
     blocks(&g->bridge, out);
     cores(g, out);
     drops(&g->bridge, out);
     counters(&g->bridge, out, "tcp_");
+    counters(&g->bridge, out, "tls_");
+    certificates(g->bridge.shm, out);
     single(out, "tcp_checksum_errors_total", "counter", "TCP segments with a wrong checksum",
            bridge_reason(&g->bridge, TGW_R_tcp_checksum));
 }

@@ -1,5 +1,7 @@
 #include "worker.h"
+#include "capture.h"
 #include "clock.h"
+#include "drivers/mirror.h"
 #include <openssl/rand.h>
 #include <rte_mbuf.h>
 #include <stdio.h>
@@ -23,6 +25,8 @@ struct worker {
     struct tls_core *tls; /* NULL: none */
     struct session_table *sessions;
     struct tgw_ring_end cmd, event;
+    struct capture capture;
+    struct port_mirror mirror[TGW_PORTS_MAX];
     uint64_t now_ns, net_tick_ns;
     uint64_t control_epoch;
     uint64_t stage_tsc;
@@ -73,6 +77,59 @@ static void env_random(void *ctx, void *out, size_t bytes) {
     (void)ctx;
     if (RAND_bytes(out, (int)bytes) != 1)
         abort(); /* without randomness no key or id is safe */
+}
+
+/* Captured packets leave most of the ring to what matters more. */
+static bool emit_packet(void *ctx, const struct tgw_msg *event) {
+    struct worker *w = ctx;
+    if (tgw_ring_used(&w->event) < TGW_EVENT_SLOTS / 4)
+        return env_emit(w, event);
+    tgw_count_reason(w->config.counters, TGW_R_event_ring_full);
+    return false;
+}
+
+static void on_mirrored(void *ctx, uint8_t iface, bool out, const struct rte_mbuf *m) {
+    const struct worker *w = ctx;
+    capture_see(&w->capture, w->now_ns, iface, out, m);
+}
+
+/* The core's view of its ports goes through mirrors, so that a capture can be switched on. */
+static void create_mirrors(struct worker *w) {
+    w->capture.emit = emit_packet;
+    w->capture.ctx = w;
+    for (uint8_t i = 0; i < w->config.net.iface_count; i++) {
+        struct net_iface_config *iface = &w->config.net.iface[i];
+        port_mirror_init(&w->mirror[i], iface->port, i, on_mirrored, w);
+        iface->port = &w->mirror[i].port;
+    }
+}
+
+static void switch_mirrors(struct worker *w, bool on) {
+    for (uint8_t i = 0; i < w->config.net.iface_count; i++)
+        w->mirror[i].on = on;
+}
+
+static void on_capture(struct worker *w, const struct tgw_cmd_capture *cmd) {
+    struct tgw_leg_state legs[2] = {0};
+    struct capture_leg leg[2];
+    bool found = cmd->msg.len == sizeof(*cmd) && session_legs(w->sessions, cmd->handle, legs);
+    for (int i = 0; i < 2; i++)
+        leg[i] = (struct capture_leg){legs[i].local, legs[i].peer};
+    if (found)
+        capture_start(&w->capture, w->now_ns, cmd, leg);
+    switch_mirrors(w, w->capture.on);
+    const struct tgw_ev_done done = {
+        .msg = {.type = TGW_EV_DONE, .len = sizeof(done), .seq = cmd->msg.seq},
+        .reason = found ? TGW_OK : TGW_R_not_found,
+        .core = w->config.core};
+    env_emit(w, &done.msg);
+}
+
+static void end_capture(struct worker *w) {
+    if (!w->capture.on || w->now_ns < w->capture.end_ns)
+        return;
+    w->capture.on = false;
+    switch_mirrors(w, false);
 }
 
 static void *on_accepted(void *ctx, struct stream s, const struct tgw_endpoint *local,
@@ -130,9 +187,10 @@ static bool create_parts(struct worker *w) {
 
 void worker_tcp_config(struct tcp_config *t, uint32_t sessions_max, struct tgw_counters *counters) {
     tcp_config_defaults(t);
-    /* Two legs a session, and as many again that are on their way in or out. */
-    t->connections_max = sessions_max * 4;
-    t->time_wait_max = sessions_max * 4;
+    /* Two legs a session, and a fourth more, 10,000 at least, that are on their way in or
+     * out. */
+    t->connections_max = sessions_max * 2 + sessions_max / 2 + 10000;
+    t->time_wait_max = t->connections_max;
     t->ack_delay_ms = ACK_DELAY_MS;
     t->counters = counters;
     RAND_bytes(t->secret, sizeof(t->secret));
@@ -149,6 +207,8 @@ struct worker *worker_create(const struct worker_config *c, uint64_t now_ns, cha
         tgw_ring_consumer(&w->cmd, c->cmd_ring, TGW_CMD_SLOTS, TGW_CMD_SLOT_BYTES);
         tgw_ring_producer(&w->event, c->event_ring, TGW_EVENT_SLOTS, TGW_EVENT_SLOT_BYTES);
     }
+    if (w)
+        create_mirrors(w);
     if (!w || !create_parts(w)) {
         snprintf(err, err_bytes, "sessions_max: not enough memory for core %u", c->core);
         worker_destroy(w);
@@ -217,7 +277,10 @@ static uint32_t commands(struct worker *w) {
     }
     obey_drain(w);
     while (taken < COMMANDS_A_TURN && tgw_ring_pop(&w->cmd, &cmd)) {
-        session_command(w->sessions, &cmd);
+        if (cmd.msg.type == TGW_CMD_CAPTURE)
+            on_capture(w, &cmd.capture);
+        else
+            session_command(w->sessions, &cmd);
         taken++;
     }
     tgw_count(w->config.counters, TGW_C_commands, taken);
@@ -255,6 +318,7 @@ static uint32_t timers(struct worker *w) {
     if (w->now_ns - w->net_tick_ns >= NET_TICK_NS) {
         w->net_tick_ns = w->now_ns;
         net_tick(w->net, w->now_ns);
+        end_capture(w);
         publish(w);
     }
     return fired;

@@ -144,6 +144,8 @@ static enum cli_exit dispatch(struct cli *c) {
     for (enum option o = OPT_SOCKET + 1; o < OPT_NUMBER; o++)
         if (inv->option[o] && !(k->options & (1u << o)))
             return cli_usage(c, "%s%s%s takes no %s", k->name[0], space, second, option_name(o));
+    if (inv->payload && k->run != run_capture)
+        return cli_usage(c, "%s%s%s takes no --payload", k->name[0], space, second);
     if (inv->words - names == k->args)
         return k->run(c, inv->word + names);
     if (names == 1 && !k->args && strcmp(k->name[0], "sessions") == 0)

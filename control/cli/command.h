@@ -71,6 +71,9 @@ void show_ports(FILE *out, const cJSON *result);
 void show_config(FILE *out, const cJSON *config);
 void show_token(FILE *out, const cJSON *result);
 
+/* capture.c */
+enum cli_exit run_capture(struct cli *c, const char *const *arg);
+
 /* top.c */
 enum cli_exit run_top(struct cli *c, const char *const *arg);
 

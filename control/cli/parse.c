@@ -19,6 +19,9 @@ static const char *const option_names[OPT_NUMBER] = {
     [OPT_CORRELATION] = "--correlation-id",
     [OPT_OUTPUT] = "--output",
     [OPT_LOG] = "--log",
+    [OPT_SESSION] = "--session",
+    [OPT_SECONDS] = "--seconds",
+    [OPT_WRITE] = "-w",
 };
 
 const char *option_name(enum option o) {
@@ -66,6 +69,7 @@ static enum option find_option(const char *arg) {
 
 static bool take_flag(struct invocation *inv, const char *arg) {
     bool *flag = strcmp(arg, "--json") == 0                             ? &inv->json
+                 : strcmp(arg, "--payload") == 0                        ? &inv->payload
                  : strcmp(arg, "--version") == 0                        ? &inv->version
                  : strcmp(arg, "--help") == 0 || strcmp(arg, "-h") == 0 ? &inv->help
                                                                         : NULL;

@@ -23,13 +23,16 @@ enum option {
     OPT_CORRELATION,
     OPT_OUTPUT,
     OPT_LOG,
+    OPT_SESSION,
+    OPT_SECONDS,
+    OPT_WRITE,
     OPT_NUMBER,
 };
 
 enum { WORDS_MAX = 4, PARSE_ERROR_BYTES = 256 };
 
 struct invocation {
-    bool json, help, version;
+    bool json, help, version, payload;
     const char *option[OPT_NUMBER]; /* NULL: not given */
     const char *word[WORDS_MAX];    /* command, then its arguments */
     unsigned words;

@@ -11,6 +11,7 @@ enum tgw_cmd_type {
     TGW_CMD_LIST,        /* answer: TGW_EV_SESSION ..., TGW_EV_LIST_END */
     TGW_CMD_SHOW,        /* answer: TGW_EV_SESSION, or TGW_EV_DONE not_found */
     TGW_CMD_KILL,        /* answer: TGW_EV_DONE */
+    TGW_CMD_CAPTURE,     /* answer: TGW_EV_DONE, then TGW_EV_PACKET while it lasts */
 };
 
 struct tgw_cmd_verdict {
@@ -47,12 +48,22 @@ struct tgw_cmd_session { /* SHOW, KILL */
     tgw_handle handle;
 };
 
+/* The packets of a session; a core has one capture at a time, the last one asked for. */
+struct tgw_cmd_capture {
+    struct tgw_msg msg;
+    tgw_handle handle;
+    uint32_t duration_ms; /* 0: end the one that runs */
+    uint8_t payload;      /* 0: headers only */
+    uint8_t reserved[3];
+};
+
 union tgw_cmd {
     struct tgw_msg msg;
     struct tgw_cmd_verdict verdict;
     struct tgw_cmd_policy policy;
     struct tgw_cmd_list list;
     struct tgw_cmd_session session;
+    struct tgw_cmd_capture capture;
     unsigned char slot[TGW_CMD_SLOT_BYTES];
 };
 _Static_assert(sizeof(union tgw_cmd) == TGW_CMD_SLOT_BYTES, "every command fits its slot");

@@ -16,6 +16,7 @@ enum tgw_event_type {
     TGW_EV_LIST_END,    /* the list of that seq is complete on this core */
     TGW_EV_DONE,        /* answer to any other command */
     TGW_EV_DRAIN_STATE, /* drain started / progressed / finished on this core */
+    TGW_EV_PACKET,      /* of the capture of that seq */
 };
 
 enum tgw_frame_mode { TGW_MODE_RAW = 0, TGW_MODE_CHANNEL = 1 };
@@ -118,6 +119,17 @@ struct tgw_ev_drain_state {
     uint8_t draining, finished, reserved[6];
 };
 
+/* As many bytes as are kept: `len` ends with the last of them. */
+struct tgw_ev_packet {
+    struct tgw_msg msg;
+    uint64_t at_ns; /* CLOCK_MONOTONIC */
+    uint32_t frame_bytes;
+    uint16_t kept;
+    uint8_t iface;
+    uint8_t out; /* 1: sent by the gateway */
+    uint8_t data[TGW_PACKET_BYTES_MAX];
+};
+
 union tgw_event {
     struct tgw_msg msg;
     struct tgw_ev_auth auth;
@@ -129,6 +141,7 @@ union tgw_event {
     struct tgw_ev_list_end list_end;
     struct tgw_ev_done done;
     struct tgw_ev_drain_state drain_state;
+    struct tgw_ev_packet packet;
     unsigned char slot[TGW_EVENT_SLOT_BYTES];
 };
 _Static_assert(sizeof(union tgw_event) == TGW_EVENT_SLOT_BYTES, "every event fits its slot");

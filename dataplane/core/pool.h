@@ -8,16 +8,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { POOL_NONE = 0xffffffffu };
+enum { POOL_NONE = 0xffffffffu, POOL_UNIT_BYTES = 64 };
 
 struct pool {
     uint8_t *base;
-    size_t object_bytes; /* rounded up to a multiple of 64 */
+    size_t object_bytes; /* a multiple of the unit */
     size_t mapped_bytes;
     uint32_t capacity;
     uint32_t used;
     uint32_t touched;   /* objects handed out at least once */
-    uint32_t free_head; /* index of the first free object or POOL_NONE */
+    uint32_t free_head; /* the first free object, in units, or POOL_NONE */
     uint32_t fail_at;   /* tests: the allocation that fails, counted down; 0: none */
 };
 
@@ -30,6 +30,8 @@ void pool_fini(struct pool *p);
  * NULL when the pool is empty. */
 void *pool_alloc(struct pool *p);
 void pool_free(struct pool *p, void *object);
+/* True for the address of an object that was handed out at least once. */
+bool pool_holds(const struct pool *p, const void *object);
 
 static inline void *pool_at(const struct pool *p, uint32_t index) {
     return p->base + (size_t)index * p->object_bytes;

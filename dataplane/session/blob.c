@@ -23,11 +23,6 @@ void *blob_alloc(struct blobs *b, size_t bytes) {
     return NULL;
 }
 
-static bool pool_holds(const struct pool *p, const void *object) {
-    const uint8_t *at = object;
-    return at >= p->base && at < p->base + (size_t)p->capacity * p->object_bytes;
-}
-
 void blob_free(struct blobs *b, void *blob) {
     if (!blob)
         return;

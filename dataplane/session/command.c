@@ -83,6 +83,14 @@ static void on_kill(struct session_table *t, const union tgw_cmd *cmd) {
     }
 }
 
+bool session_legs(const struct session_table *t, tgw_handle h, struct tgw_leg_state out[2]) {
+    struct session *s = lookup(t, h);
+    if (!live(s))
+        return false;
+    event_legs(s, out);
+    return true;
+}
+
 void session_command(struct session_table *t, const union tgw_cmd *cmd) {
     switch (cmd->msg.type) {
     case TGW_CMD_VERDICT:

@@ -77,6 +77,11 @@ static void inspect(struct session *s, enum side side, struct tgw_leg_state *out
         stream->ops->inspect(stream->impl, out);
 }
 
+void event_legs(struct session *s, struct tgw_leg_state out[2]) {
+    inspect(s, CLIENT, &out[0]);
+    inspect(s, AGENT, &out[1]);
+}
+
 bool event_session(struct session *s, uint32_t seq) {
     struct tgw_ev_session e = {.handle = session_handle(s),
                                .age_us = us_since(s->table, s->accepted_ns),

@@ -52,6 +52,10 @@ extern const struct stream_handler session_client_handler;
 /* A validated-by-length message from the command ring; contents are checked here. */
 void session_command(struct session_table *t, const union tgw_cmd *cmd);
 
+/* Both legs of a live session as `ss` would show them: the client's, the agent's. False: no
+ * live session has that handle. */
+bool session_legs(const struct session_table *t, tgw_handle h, struct tgw_leg_state out[2]);
+
 /* The control process went away or (with another epoch) came back: what waits for a
  * verdict is refused with control_unavailable. While `up` is false new sessions are too. */
 void session_control(struct session_table *t, bool up, uint64_t epoch);

@@ -104,6 +104,7 @@ void event_closed(struct session *s);
 void event_refused(struct session *s, enum tgw_reason reason, const struct tgw_ident *ident,
                    bool as_close);
 bool event_session(struct session *s, uint32_t seq);
+void event_legs(struct session *s, struct tgw_leg_state out[2]);
 bool event_list_end(struct session_table *t, const struct list *l);
 void event_done(struct session_table *t, uint32_t seq, enum tgw_reason reason);
 bool event_drain_state(struct session_table *t, bool finished);

@@ -25,13 +25,13 @@ struct session_table *session_table_create(const struct session_config *c,
     t->now_ns = now_ns;
     t->now_ms = (uint32_t)(now_ns / NS_A_MS);
     t->sessions_max = c->sessions_max;
-    timer_wheel_init(&t->wheel, now_ns, timer_fired, t);
     t->generation = calloc(slots, sizeof(*t->generation));
     if (!t->generation || !pool_init(&t->pool, sizeof(struct session), slots, c->huge_pages) ||
         !blobs_init(&t->blobs, slots * BLOBS_A_SESSION, c->huge_pages)) {
         session_table_destroy(t);
         return NULL;
     }
+    timer_wheel_init(&t->wheel, now_ns, t->pool.base, timer_fired, t);
     return t;
 }
 

@@ -1,4 +1,5 @@
 /* Segment arrives: RFC 9293 section 3.10.7. */
+#include "reply.h"
 #include "tcb.h"
 
 static const uint64_t RELEASED_LIFE_NS = UINT64_C(30000000000);
@@ -8,7 +9,7 @@ uint32_t tcp_initial_cwnd(const struct tcb *c) {
 }
 
 /* Options of the peer's SYN (RFC 7323 section 2.2, 3.2; RFC 2018 section 2). */
-static void take_syn(struct tcb *c, const struct seg *s) {
+void tcp_take_syn(struct tcb *c, const struct seg *s) {
     uint16_t mss = s->mss ? s->mss : TCP_MSS_DEFAULT;
     if (mss < 64)
         mss = 64;
@@ -27,40 +28,6 @@ static void take_syn(struct tcb *c, const struct seg *s) {
     c->snd_wnd = s->wnd; /* unscaled on a SYN */
     c->snd_wl1 = s->seq;
     c->cwnd = tcp_initial_cwnd(c);
-}
-
-static const struct tcp_listener *listener_of(const struct tcp_stack *t, uint16_t port) {
-    for (size_t i = 0; i < TCP_LISTENERS_MAX; i++)
-        if (t->listener[i].port && t->listener[i].port == port)
-            return &t->listener[i].l;
-    return NULL;
-}
-
-static void passive_open(struct tcp_stack *t, const struct seg *s) {
-    struct net_route route;
-    if (t->half_open >= t->config.backlog_max || !net_route(t->net, &s->src, &route)) {
-        tgw_count_reason(t->counters, TGW_R_tcp_backlog_full);
-        return;
-    }
-    struct tcb *c = tcb_make(t, &s->dst, s->dport, &s->src, s->sport, &route);
-    if (!c) {
-        tgw_count_reason(t->counters, TGW_R_tcp_no_memory);
-        return;
-    }
-    take_syn(c, s);
-    c->state = TCP_SYN_RECEIVED;
-    c->passive = true;
-    t->half_open++;
-    tcb_mark(c);
-}
-
-static void no_connection(struct tcp_stack *t, const struct seg *s) {
-    if ((s->flags & (SEG_SYN | SEG_ACK | SEG_RST)) == SEG_SYN && listener_of(t, s->dport)) {
-        passive_open(t, s);
-        return;
-    }
-    tgw_count_reason(t->counters, TGW_R_tcp_no_connection);
-    tcp_send_rst(t, s);
 }
 
 /* Karn: a SYN that was sent again tells nothing (RFC 6298 section 3). */
@@ -95,7 +62,7 @@ static void syn_sent(struct tcb *c, const struct seg *s) {
     }
     if (!(s->flags & SEG_SYN))
         return;
-    take_syn(c, s);
+    tcp_take_syn(c, s);
     if (!ack_good) { /* simultaneous open, section 3.5 */
         c->state = TCP_SYN_RECEIVED;
         t->half_open++;
@@ -130,25 +97,7 @@ static bool syn_received(struct tcb *c, const struct seg *s) {
         c->handler->connected(c->user);
         return !c->dead;
     }
-    const struct tcp_listener *l = listener_of(t, c->lport);
-    struct tgw_endpoint local = {.port = c->lport}, remote = {.port = c->rport};
-    memcpy(local.addr, c->local.b, sizeof(local.addr));
-    memcpy(remote.addr, c->remote.b, sizeof(remote.addr));
-    tgw_count(t->counters, TGW_C_tcp_accepts, 1);
-    c->handler = l ? l->handler : NULL;
-    void *user =
-        l ? l->accepted(l->ctx, (struct stream){&tcp_stream_ops, c}, &local, &remote) : NULL;
-    if (c->dead)
-        return false;
-    if (!user) {
-        tcp_send_rst(t, s);
-        tcb_kill(c);
-        return false;
-    }
-    if (c->user || c->deadline_ms[TCP_D_LIFE]) /* accepted() has set it, or released it */
-        return true;
-    c->user = user;
-    return true;
+    return tcp_accept(c, s);
 }
 
 /* First check: sequence number (section 3.10.7.4) with the zero-window exceptions. A
@@ -229,21 +178,13 @@ static bool acceptable(struct tcb *c, const struct seg *s) {
 }
 
 void tcp_enter_time_wait(struct tcb *c) {
-    struct tcp_stack *t = c->stack;
     void *user = c->user;
     const struct stream_handler *handler = c->handler;
-    if (t->time_wait >= t->config.time_wait_max) {
-        tcb_end(c, STREAM_END_OK);
-        return;
-    }
+    bool ack_owed = c->ack_now || c->ack_later;
+    tw_add(c->stack, c);
+    tcb_kill(c);
     c->state = TCP_TIME_WAIT;
-    t->time_wait++;
-    c->user = NULL;
-    tcb_deadline(c, TCP_D_RTX, 0);
-    tcb_deadline(c, TCP_D_KEEPALIVE, 0);
-    tcb_deadline(c, TCP_D_LIFE, t->now_ns + (uint64_t)t->config.time_wait_ms * 1000000);
-    tcb_rest(c);
-    tcb_mark(c);
+    c->ack_now = ack_owed; /* with the flush that frees it */
     if (user)
         handler->closed(user, STREAM_END_OK);
 }
@@ -275,7 +216,7 @@ static void our_fin_acked(struct tcb *c) {
 /* Both FINs are through and the owner has read everything (or is gone). */
 void tcp_finish_if_done(struct tcb *c) {
     bool unread = c->user && tcb_unread(c);
-    if (c->dead || !c->fin_acked || !c->fin_received || c->state == TCP_TIME_WAIT)
+    if (c->dead || !c->fin_acked || !c->fin_received)
         return;
     if (unread) { /* nothing more is asked of the peer */
         tcb_deadline(c, TCP_D_KEEPALIVE, 0);
@@ -285,29 +226,6 @@ void tcp_finish_if_done(struct tcb *c) {
         tcb_end(c, STREAM_END_OK);
     else
         tcp_enter_time_wait(c);
-}
-
-/* TIME_WAIT: a new SYN with a later timestamp or sequence starts anew (RFC 6191). */
-static void time_wait(struct tcb *c, const struct seg *s) {
-    struct tcp_stack *t = c->stack;
-    if ((s->flags & (SEG_SYN | SEG_ACK | SEG_RST)) == SEG_SYN) {
-        bool later =
-            c->ts_on && s->has_ts ? seq_lt(c->ts_recent, s->ts_val) : seq_lt(c->rcv_nxt, s->seq);
-        if (later) {
-            tcb_kill(c);
-            no_connection(t, s);
-            return;
-        }
-    }
-    if (s->flags & SEG_RST)
-        return; /* RFC 1337: no assassination */
-    /* What needs no answer gets none: the peer may be in TIME_WAIT as well. */
-    if (s->len == 0 && !(s->flags & (SEG_SYN | SEG_FIN)) && s->seq == c->rcv_nxt)
-        return;
-    c->ack_now = true;
-    if (s->flags & SEG_FIN)
-        tcb_deadline(c, TCP_D_LIFE, t->now_ns + (uint64_t)t->config.time_wait_ms * 1000000);
-    tcb_mark(c);
 }
 
 static void synchronized(struct tcb *c, const struct seg *s, struct rte_mbuf *m) {
@@ -330,17 +248,43 @@ static void synchronized(struct tcb *c, const struct seg *s, struct rte_mbuf *m)
     tcp_finish_if_done(c);
 }
 
-void tcp_input(void *stack, const struct seg *s, struct rte_mbuf *m) {
-    struct tcp_stack *t = stack;
-    struct tcb *c = tcb_find(t, &s->dst, s->dport, &s->src, s->sport);
-    if (!c)
-        no_connection(t, s);
+static void no_connection(struct tcp_stack *t, const struct seg *s, struct rte_mbuf *m) {
+    bool drop = false;
+    if ((s->flags & (SEG_SYN | SEG_ACK | SEG_RST)) == SEG_SYN && tcp_is_listening(t, s->dport)) {
+        tcp_passive_open(t, s, 0);
+        return;
+    }
+    struct tcb *c = tcp_cookie_open(t, s, &drop);
+    if (c) {
+        synchronized(c, s, m);
+        return;
+    }
+    tgw_count_reason(t->counters, TGW_R_tcp_no_connection);
+    if (!drop)
+        tcp_send_rst(t, s);
+}
+
+static void input(struct tcp_stack *t, const struct seg *s, struct rte_mbuf *m,
+                  const struct flow_key *k, uint64_t hash) {
+    struct tcb *c = tcb_find_hashed(t, k, hash);
+    struct tw_entry *waiting = c ? NULL : tw_find(&t->tw, hash);
+    uint32_t iss_min = 0;
+    if (waiting && !tw_input(t, waiting, s, &iss_min))
+        return;
+    if (waiting && tcp_is_listening(t, s->dport))
+        tcp_passive_open(t, s, iss_min);
+    else if (!c)
+        no_connection(t, s, m);
     else if (c->state == TCP_SYN_SENT)
         syn_sent(c, s);
-    else if (c->state == TCP_TIME_WAIT)
-        time_wait(c, s);
     else
         synchronized(c, s, m);
+}
+
+void tcp_input(void *stack, const struct seg *s, struct rte_mbuf *m) {
+    struct tcp_stack *t = stack;
+    const struct flow_key k = {s->dst, s->src, s->dport, s->sport, 0};
+    input(t, s, m, &k, flow_hash(t->key, &k));
 }
 
 /* RFC 5927: believe only what quotes a segment that is in flight. A hard error ends an

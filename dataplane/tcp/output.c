@@ -1,10 +1,11 @@
 /* The output pass: what a connection owes the network, once a turn. */
+#include "reply.h"
 #include "tcb.h"
 #include <rte_byteorder.h>
 #include <rte_mbuf.h>
 #include <rte_tcp.h>
 
-enum { OPTIONS_MAX = 40, CHALLENGES_A_SECOND = 100 };
+enum { OPTIONS_MAX = 40 };
 
 static void put16(uint8_t *p, uint16_t v) {
     p[0] = (uint8_t)(v >> 8);
@@ -88,6 +89,11 @@ uint32_t tcp_rcv_space(const struct tcb *c) {
     return tcb_unread(c) < most ? most - tcb_unread(c) : 0;
 }
 
+uint32_t tcp_syn_window(const struct tcp_stack *t) {
+    uint32_t most = t->config.rcv_buffer_bytes;
+    return most < 65535 ? most : 65535;
+}
+
 /* The window to advertise: never less than promised (RFC 9293 section 3.8.6), no
  * silly small steps up (section 3.8.6.2.2). */
 static uint32_t window(struct tcb *c) {
@@ -151,37 +157,10 @@ static bool emit(struct tcb *c, uint32_t seq, uint32_t len, uint8_t flags) {
     return true;
 }
 
-void tcp_send_rst(struct tcp_stack *t, const struct seg *s) {
-    struct net_route route;
-    struct rte_mbuf *m;
-    if ((s->flags & SEG_RST) || !net_route(t->net, &s->src, &route) || !(m = net_tx_alloc(t->net)))
-        return;
-    uint8_t *head = (uint8_t *)rte_pktmbuf_append(m, sizeof(struct rte_tcp_hdr));
-    memset(head, 0, sizeof(struct rte_tcp_hdr));
-    put16(head, s->dport);
-    put16(head + 2, s->sport);
-    head[12] = sizeof(struct rte_tcp_hdr) / 4 << 4;
-    if (s->flags & SEG_ACK) { /* RFC 9293 section 3.10.7.1 */
-        put32(head + 4, s->ack);
-        head[13] = SEG_RST;
-    } else {
-        put32(head + 8, s->seq + s->len + !!(s->flags & SEG_SYN) + !!(s->flags & SEG_FIN));
-        head[13] = SEG_RST | SEG_ACK;
-    }
-    net_output(t->net, t->now_ns, m, &s->dst, &s->src, 0, route.iface);
-    tgw_count(t->counters, TGW_C_tcp_resets_out, 1);
-}
-
 void tcp_challenge(struct tcb *c) {
-    struct tcp_stack *t = c->stack;
-    if (t->now_ns - t->challenge_ns >= UINT64_C(1000000000)) {
-        t->challenge_ns = t->now_ns;
-        t->challenge_left = CHALLENGES_A_SECOND;
-    }
-    if (t->challenge_left == 0)
+    if (!tcp_answer_allowed(c->stack))
         return;
-    t->challenge_left--;
-    tgw_count(t->counters, TGW_C_tcp_challenge_acks, 1);
+    tgw_count(c->stack->counters, TGW_C_tcp_challenge_acks, 1);
     c->ack_now = true;
     tcb_mark(c);
 }

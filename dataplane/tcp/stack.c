@@ -1,3 +1,4 @@
+#include "core/region.h"
 #include "siphash.h"
 #include "tcb.h"
 #include <rte_mbuf.h>
@@ -7,6 +8,7 @@ void tcp_config_defaults(struct tcp_config *c) {
     *c = (struct tcp_config){.connections_max = 40000,
                              .time_wait_max = 40000,
                              .backlog_max = 4096,
+                             .syn_rate_max = 200000,
                              .small_blocks = 65536,
                              .large_blocks = 65536,
                              .rcv_buffer_bytes = 256 * 1024,
@@ -18,25 +20,24 @@ void tcp_config_defaults(struct tcp_config *c) {
                              .port_last = 60999};
 }
 
-static uint32_t power_of_two(uint32_t n) {
-    uint32_t p = 64;
-    while (p < n)
-        p *= 2;
-    return p;
-}
-
 static bool make_pools(struct tcp_stack *t) {
     const struct tcp_config *c = &t->config;
-    uint32_t buckets = power_of_two(c->connections_max);
-    t->bucket = calloc(buckets, sizeof(struct tcb *));
-    t->bucket_mask = buckets - 1;
-    t->out = calloc(buckets, sizeof(*t->out));
-    t->out_mask = buckets - 1;
-    return t->bucket && t->out &&
+    while (t->out_mask < c->connections_max)
+        t->out_mask = t->out_mask * 2 + 1;
+    t->out = region_map(((size_t)t->out_mask + 1) * sizeof(*t->out), c->huge_pages);
+    return t->out && flow_table_init(&t->flows, c->connections_max, c->huge_pages) &&
+           tw_init(&t->tw, c->time_wait_max, c->huge_pages) &&
            pool_init(&t->tcbs, sizeof(struct tcb), c->connections_max, c->huge_pages) &&
            pool_init(&t->flights, sizeof(struct tcp_flight), c->connections_max, c->huge_pages) &&
            pool_init(&t->ooos, sizeof(struct tcp_ooo), TCP_OOO_STACK_MAX, false) &&
            bq_pools_init(&t->blocks, c->small_blocks, c->large_blocks, c->huge_pages);
+}
+
+/* Independent of the two keys that the secret is made of. */
+static void derive_cookie_key(struct tcp_stack *t) {
+    static const char label[2][9] = {"cookie 0", "cookie 1"};
+    for (int i = 0; i < 2; i++)
+        t->cookie_key[i] = siphash(t->key + 2, label[i], 8);
 }
 
 struct tcp_stack *tcp_create(const struct tcp_config *c, struct net *net, uint64_t now_ns) {
@@ -51,73 +52,64 @@ struct tcp_stack *tcp_create(const struct tcp_config *c, struct net *net, uint64
     t->next_port = (uint32_t)c->seed;
     t->ack_young = t->ack_old = (struct tcp_ack_list){POOL_NONE, POOL_NONE};
     memcpy(t->key, c->secret, sizeof(t->key));
-    timer_wheel_init(&t->wheel, now_ns, tcp_timer_fired, t);
-    if (make_pools(t))
+    derive_cookie_key(t);
+    if (make_pools(t)) {
+        timer_wheel_init(&t->wheel, now_ns, t->tcbs.base, tcp_timer_fired, t);
         return t;
+    }
     tcp_destroy(t);
     return NULL;
 }
 
+static void kill_all(struct tcp_stack *t) {
+    struct flow_table *f = &t->flows;
+    for (uint32_t b = 0; f->used && b < f->buckets + f->spare_touched; b++)
+        for (int i = 0; i < FLOW_SLOTS; i++)
+            if (f->bucket[b].tag[i])
+                tcb_kill(pool_at(&t->tcbs, f->bucket[b].index[i]));
+}
+
 void tcp_destroy(struct tcp_stack *t) {
-    for (uint32_t i = 0; t->bucket && i <= t->bucket_mask; i++)
-        while (t->bucket[i])
-            tcb_kill(t->bucket[i]);
-    tcp_flush(t);
+    if (t->flows.bucket)
+        kill_all(t);
     pool_fini(&t->tcbs);
     pool_fini(&t->flights);
     pool_fini(&t->ooos);
     bq_pools_fini(&t->blocks);
-    free(t->bucket);
-    free(t->out);
+    tw_fini(&t->tw);
+    flow_table_fini(&t->flows);
+    region_unmap(t->out, ((size_t)t->out_mask + 1) * sizeof(*t->out));
     free(t);
 }
 
-bool tcp_listen(struct tcp_stack *t, uint16_t port, const struct tcp_listener *l) {
-    size_t slot = TCP_LISTENERS_MAX;
-    for (size_t i = 0; i < TCP_LISTENERS_MAX; i++) {
-        if (t->listener[i].port == port)
-            return false;
-        if (!t->listener[i].port && slot == TCP_LISTENERS_MAX)
-            slot = i;
-    }
-    if (slot == TCP_LISTENERS_MAX || port == 0)
-        return false;
-    t->listener[slot].port = port;
-    t->listener[slot].l = *l;
-    return true;
+uint64_t tcb_hash(const struct tcb *c) {
+    const struct flow_key k = {c->local, c->remote, c->lport, c->rport, 0};
+    return flow_hash(c->stack->key, &k);
 }
 
-void tcp_unlisten(struct tcp_stack *t, uint16_t port) {
-    for (size_t i = 0; i < TCP_LISTENERS_MAX; i++)
-        if (t->listener[i].port == port)
-            t->listener[i].port = 0;
-}
-
-struct four_tuple {
-    struct ip_addr local, remote;
-    uint16_t lport, rport;
-    uint32_t zero;
+struct lookup {
+    const struct pool *tcbs;
+    const struct flow_key *key;
 };
-_Static_assert(sizeof(struct four_tuple) == 40, "hashed as a whole: no padding");
 
-static uint64_t hash(const uint64_t key[2], const struct ip_addr *local, uint16_t lport,
-                     const struct ip_addr *remote, uint16_t rport) {
-    const struct four_tuple tuple = {*local, *remote, lport, rport, 0};
-    return siphash(key, &tuple, sizeof(tuple));
+static bool is_tcb(const void *ctx, uint32_t index) {
+    const struct lookup *l = ctx;
+    const struct tcb *c = pool_at(l->tcbs, index);
+    const struct flow_key *k = l->key;
+    return c->lport == k->lport && c->rport == k->rport && ip_addr_eq(&c->remote, &k->remote) &&
+           ip_addr_eq(&c->local, &k->local);
 }
 
-static struct tcb **bucket_of(struct tcp_stack *t, const struct ip_addr *local, uint16_t lport,
-                              const struct ip_addr *remote, uint16_t rport) {
-    return &t->bucket[hash(t->key, local, lport, remote, rport) & t->bucket_mask];
+struct tcb *tcb_find_hashed(struct tcp_stack *t, const struct flow_key *k, uint64_t hash) {
+    const struct lookup l = {&t->tcbs, k};
+    uint32_t index = flow_find(&t->flows, hash, is_tcb, &l);
+    return index == FLOW_NONE ? NULL : pool_at(&t->tcbs, index);
 }
 
 struct tcb *tcb_find(struct tcp_stack *t, const struct ip_addr *local, uint16_t lport,
                      const struct ip_addr *remote, uint16_t rport) {
-    struct tcb *c = *bucket_of(t, local, lport, remote, rport);
-    while (c && !(c->lport == lport && c->rport == rport && ip_addr_eq(&c->remote, remote) &&
-                  ip_addr_eq(&c->local, local)))
-        c = c->hash_next;
-    return c;
+    const struct flow_key k = {*local, *remote, lport, rport, 0};
+    return tcb_find_hashed(t, &k, flow_hash(t->key, &k));
 }
 
 uint32_t tcp_now_ms(const struct tcp_stack *t) {
@@ -126,8 +118,8 @@ uint32_t tcp_now_ms(const struct tcp_stack *t) {
 
 /* RFC 6528 section 3: a 4 us clock plus a keyed hash of the four-tuple. */
 static uint32_t initial_sequence(const struct tcp_stack *t, const struct tcb *c) {
-    return (uint32_t)(t->now_ns / 4000) +
-           (uint32_t)hash(t->key + 2, &c->local, c->lport, &c->remote, c->rport);
+    const struct flow_key k = {c->local, c->remote, c->lport, c->rport, 0};
+    return (uint32_t)(t->now_ns / 4000) + (uint32_t)flow_hash(t->key + 2, &k);
 }
 
 struct tcb *tcb_make(struct tcp_stack *t, const struct ip_addr *local, uint16_t lport,
@@ -146,9 +138,10 @@ struct tcb *tcb_make(struct tcp_stack *t, const struct ip_addr *local, uint16_t 
     c->mss = (uint16_t)(route->mtu - (ip_addr_is4(remote) ? 40 : 60));
     c->iss = initial_sequence(t, c);
     c->snd_una = c->snd_nxt = c->snd_max = c->iss;
-    struct tcb **bucket = bucket_of(t, local, lport, remote, rport);
-    c->hash_next = *bucket;
-    *bucket = c;
+    if (!flow_insert(&t->flows, tcb_hash(c), pool_index(&t->tcbs, c))) {
+        pool_free(&t->tcbs, c);
+        return NULL;
+    }
     tgw_gauge(t->counters, TGW_C_tcp_connections, t->tcbs.used);
     return c;
 }
@@ -196,24 +189,17 @@ void tcb_rest(struct tcb *c) {
         c->cwnd = restart;
 }
 
-static void unlink_from_table(struct tcb *c) {
-    struct tcb **at = bucket_of(c->stack, &c->local, c->lport, &c->remote, c->rport);
-    while (*at != c)
-        at = &(*at)->hash_next;
-    *at = c->hash_next;
-}
-
 void tcb_kill(struct tcb *c) {
     struct tcp_stack *t = c->stack;
     if (c->dead)
         return;
     t->half_open -= c->state == TCP_SYN_RECEIVED;
-    t->time_wait -= c->state == TCP_TIME_WAIT;
     c->dead = true;
     c->state = TCP_CLOSED;
     c->user = NULL;
+    c->ack_now = c->ack_later = c->probe_now = c->keepalive_now = false;
     timer_cancel(&t->wheel, &c->timer);
-    unlink_from_table(c);
+    flow_remove(&t->flows, tcb_hash(c), pool_index(&t->tcbs, c));
     tcb_rest(c);
     tcb_mark(c);
 }
@@ -238,7 +224,7 @@ void tcp_flush(struct tcp_stack *t) {
     while (t->out_head != t->out_tail) {
         struct tcb *c = pool_at(&t->tcbs, t->out[t->out_head++ & t->out_mask]);
         c->marked = false;
-        if (!c->dead)
+        if (!c->dead || c->ack_now) /* the dead: the last ACK of what went to TIME_WAIT */
             tcp_output(c);
         if (!c->dead || c->ack_listed) /* the list's turn marks the dead again */
             continue;
@@ -254,20 +240,21 @@ void tcp_begin(struct tcp_stack *t, uint64_t now_ns) {
 uint32_t tcp_advance(struct tcp_stack *t, uint64_t now_ns) {
     t->now_ns = now_ns;
     tcp_ack_advance(t);
-    return timer_wheel_advance(&t->wheel, now_ns, 1024);
+    return tw_expire(t) + timer_wheel_advance(&t->wheel, now_ns, 1024);
 }
 
 uint64_t tcp_next_timer(const struct tcp_stack *t) {
-    uint64_t wheel_ns = timer_wheel_next(&t->wheel), ack_ns = tcp_ack_next_ns(t);
-    return wheel_ns < ack_ns ? wheel_ns : ack_ns;
+    uint64_t at_ns = timer_wheel_next(&t->wheel), ack_ns = tcp_ack_next_ns(t);
+    uint64_t tw_ns = tw_next_ns(t);
+    at_ns = ack_ns < at_ns ? ack_ns : at_ns;
+    return tw_ns < at_ns ? tw_ns : at_ns;
 }
 
 static bool port_is_taken(struct tcp_stack *t, const struct net_route *route, uint16_t port,
                           const struct ip_addr *remote, uint16_t rport) {
-    for (size_t i = 0; i < TCP_LISTENERS_MAX; i++)
-        if (t->listener[i].port == port)
-            return true;
-    return tcb_find(t, &route->src, port, remote, rport) != NULL;
+    const struct flow_key k = {route->src, *remote, port, rport, 0};
+    uint64_t hash = flow_hash(t->key, &k);
+    return tcp_is_listening(t, port) || tcb_find_hashed(t, &k, hash) || tw_find(&t->tw, hash);
 }
 
 static struct stream open_actively(struct tcp_stack *t, const struct net_route *route,
@@ -332,8 +319,8 @@ void tcp_set_owner(struct stream s, const struct stream_handler *handler, void *
 }
 
 void tcp_usage(const struct tcp_stack *t, struct tcp_usage *out) {
-    *out = (struct tcp_usage){.connections = t->tcbs.used - t->time_wait,
-                              .time_wait = t->time_wait,
+    *out = (struct tcp_usage){.connections = t->tcbs.used,
+                              .time_wait = tw_count(&t->tw),
                               .half_open = t->half_open,
                               .small_blocks = t->blocks.small.used,
                               .large_blocks = t->blocks.large.used};
@@ -356,9 +343,14 @@ static void check_tcb(const struct tcb *c) {
 }
 
 void tcp_check(const struct tcp_stack *t) {
+    const struct flow_table *f = &t->flows;
     uint32_t found = 0;
-    for (uint32_t i = 0; i <= t->bucket_mask; i++)
-        for (const struct tcb *c = t->bucket[i]; c; c = c->hash_next, found++)
-            check_tcb(c);
-    assert(found <= t->tcbs.used);
+    for (uint32_t b = 0; b < f->buckets + f->spare_touched; b++)
+        for (int i = 0; i < FLOW_SLOTS; i++) {
+            if (!f->bucket[b].tag[i])
+                continue;
+            check_tcb(pool_at(&t->tcbs, f->bucket[b].index[i]));
+            found++;
+        }
+    assert(found == f->used && found <= t->tcbs.used);
 }

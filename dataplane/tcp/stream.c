@@ -1,4 +1,5 @@
 /* A connection as a stream end. */
+#include "reply.h"
 #include "tcb.h"
 #include <stdio.h>
 

@@ -1,10 +1,9 @@
-/* The transmission control block and the stack around it; private to tcp/. */
+/* The transmission control block, and what the files of tcp/ offer each other. */
 #ifndef TGW_TCP_TCB_H
 #define TGW_TCP_TCB_H
 
-#include "core/timer.h"
 #include "tcp/flight.h"
-#include "tcp/tcp.h"
+#include "tcp/stack.h"
 #include <assert.h>
 #include <stddef.h>
 
@@ -22,7 +21,6 @@ enum tcp_state {
 };
 
 enum {
-    TCP_LISTENERS_MAX = 8,
     TCP_DUPACKS = 3, /* RFC 5681 section 3.2 */
     TCP_WSCALE = 5,
     TCP_SYN_TRIES = 6,
@@ -75,47 +73,10 @@ struct tcb {
     uint16_t snd_wraps, rcv_wraps; /* of the sequence numbers: counts bytes */
     uint32_t syn_us;               /* when the SYN was sent; 0: more than once */
     uint32_t retransmits;
-
-    struct tcb *hash_next;
 };
 _Static_assert(offsetof(struct tcb, lport) == 64, "line 1 ends with the addresses");
 _Static_assert(offsetof(struct tcb, timer) == 128, "two hot lines");
-_Static_assert(sizeof(struct tcb) <= 256, "TCB in four cache lines");
-
-/* Connections whose ACK waits, linked by index. */
-struct tcp_ack_list {
-    uint32_t first, last; /* POOL_NONE: empty */
-};
-
-struct tcp_stack {
-    struct tcp_config config;
-    struct net *net;
-    struct tgw_counters *counters;
-    uint64_t now_ns;
-    uint64_t key[4]; /* two SipHash keys: flow table, ISN */
-    uint64_t random;
-    struct pool tcbs, flights, ooos;
-    struct bq_pools blocks;
-    struct timer_wheel wheel;
-    struct tcb **bucket;
-    uint32_t bucket_mask;
-    uint32_t *out; /* ring of TCB indexes to be looked at by the flush, each once */
-    uint32_t out_mask, out_head, out_tail;
-    /* All wait equally long: what began to wait in this period, and in the one before. */
-    struct tcp_ack_list ack_young, ack_old;
-    uint64_t ack_period_ns; /* when this period began */
-    uint32_t half_open, time_wait, challenge_left;
-    uint64_t challenge_ns;
-    uint32_t next_port;
-    struct {
-        uint16_t port;
-        struct tcp_listener l;
-    } listener[TCP_LISTENERS_MAX];
-    /* The payload of the segment under way, still in its mbuf, and whose it is. */
-    struct tcb *live_tcb;
-    const uint8_t *live;
-    uint32_t live_len;
-};
+_Static_assert(sizeof(struct tcb) <= 192, "a third, cold line and no more");
 
 static inline bool seq_lt(uint32_t a, uint32_t b) {
     return (int32_t)(a - b) < 0;
@@ -127,6 +88,8 @@ static inline bool seq_le(uint32_t a, uint32_t b) {
 /* stack.c */
 struct tcb *tcb_find(struct tcp_stack *t, const struct ip_addr *local, uint16_t lport,
                      const struct ip_addr *remote, uint16_t rport);
+struct tcb *tcb_find_hashed(struct tcp_stack *t, const struct flow_key *k, uint64_t hash);
+uint64_t tcb_hash(const struct tcb *c); /* that it stands under in the table */
 /* A TCB in the table with addresses, ISS and defaults; NULL when there is none left. */
 struct tcb *tcb_make(struct tcp_stack *t, const struct ip_addr *local, uint16_t lport,
                      const struct ip_addr *remote, uint16_t rport, const struct net_route *route);
@@ -137,6 +100,7 @@ void tcb_end(struct tcb *c, enum stream_end why);
 void tcb_mark(struct tcb *c);
 uint32_t tcp_now_ms(const struct tcp_stack *t);
 uint32_t tcp_rcv_space(const struct tcb *c);
+uint32_t tcp_syn_window(const struct tcp_stack *t); /* of a SYN, hence unscaled */
 void ooo_clear(struct tcb *c);
 /* The flight, made if there is none; NULL when memory is short. */
 struct tcp_flight *tcb_flight(struct tcb *c);
@@ -164,9 +128,18 @@ uint64_t tcp_rto_ns(const struct tcb *c); /* with it */
 
 /* output.c */
 void tcp_output(struct tcb *c);
-void tcp_send_rst(struct tcp_stack *t, const struct seg *s);
 /* ACK at once, within the limit of RFC 5961 section 7. */
 void tcp_challenge(struct tcb *c);
+
+/* listen.c */
+bool tcp_is_listening(const struct tcp_stack *t, uint16_t port);
+/* A SYN for a port that is listened on; the ISS will lie beyond iss_min unless that is 0. */
+void tcp_passive_open(struct tcp_stack *t, const struct seg *s, uint32_t iss_min);
+/* The half-open connection that the ACK of a cookie stands for, or NULL; *drop: it is not
+ * to be answered with an RST. */
+struct tcb *tcp_cookie_open(struct tcp_stack *t, const struct seg *s, bool *drop);
+/* Our SYN is acknowledged by `s`: find the owner. False: there is none, the TCB is dead. */
+bool tcp_accept(struct tcb *c, const struct seg *s);
 
 /* ack.c */
 /* False: the segment must not be processed further. */
@@ -187,6 +160,7 @@ void tcp_receive(struct tcb *c, const struct seg *s, struct rte_mbuf *m);
 
 /* input.c */
 uint32_t tcp_initial_cwnd(const struct tcb *c);
+void tcp_take_syn(struct tcb *c, const struct seg *s);
 void tcp_enter_time_wait(struct tcb *c);
 /* Leaves for TIME_WAIT or the end when both FINs are through and all is read. */
 void tcp_finish_if_done(struct tcb *c);

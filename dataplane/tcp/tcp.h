@@ -25,7 +25,8 @@ extern const struct stream_ops tcp_stream_ops;
 struct tcp_config {
     uint32_t connections_max; /* TCBs; TIME_WAIT entries come on top */
     uint32_t time_wait_max;
-    uint32_t backlog_max; /* half-open connections; beyond it SYN cookies */
+    uint32_t backlog_max;  /* half-open connections; beyond it SYN cookies */
+    uint32_t syn_rate_max; /* SYNs a second and listener; beyond it SYN cookies; 0: no limit */
     uint32_t small_blocks, large_blocks;
     uint32_t rcv_buffer_bytes;      /* a connection's receive queue and largest window */
     uint32_t snd_buffer_bytes;      /* a connection's send queue */

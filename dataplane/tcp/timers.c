@@ -32,7 +32,7 @@ static void arm(struct tcb *c) {
     if (earliest == INT32_MAX)
         return;
     uint64_t at_ms = now_ms + (uint64_t)(int64_t)earliest;
-    if (!timer_is_set(&c->timer) || at_ms < c->timer.deadline_tick)
+    if (!timer_is_set(&c->timer) || (int32_t)((uint32_t)at_ms - c->timer.deadline_tick) < 0)
         timer_set(&c->stack->wheel, &c->timer, ms(at_ms));
 }
 

@@ -57,10 +57,11 @@ struct tls_core *tls_create(const struct tls_config *c, const struct tls_env *en
     t->workers = w;
     t->now_ns = now_ns;
     t->due_first = t->due_last = TLS_NONE;
-    timer_wheel_init(&t->wheel, now_ns, handshake_timer, t);
     if (tls_crypto_init(&t->crypto) && init_pools(t) && init_links(t) &&
-        tls_cache_init(&t->cache, c->cipher_contexts))
+        tls_cache_init(&t->cache, c->cipher_contexts)) {
+        timer_wheel_init(&t->wheel, now_ns, t->handshakes.base, handshake_timer, t);
         return t;
+    }
     tls_destroy(t);
     return NULL;
 }

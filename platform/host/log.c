@@ -64,6 +64,7 @@ void log_conn(enum log_level level, const char *event, const struct conn *c, con
     add(line, "trace_id", c->request.trace_id);
     add(line, "session_id", c->request.session_id);
     add(line, "allocation_id", c->request.allocation_id);
+    add(line, "resource_name", c->request.resource_name);
     add(line, "user_id", c->request.user_id);
     add(line, "remote", c->remote);
     add(line, "reason", reason);

@@ -40,6 +40,16 @@ static void copy_id(char *out, size_t size, const char *s, size_t len) {
     }
 }
 
+static void copy_printable(char *out, size_t size, const char *s, size_t len) {
+    if (len >= size)
+        return;
+    for (size_t i = 0; i < len; i++)
+        if ((unsigned char)s[i] < 0x21 || (unsigned char)s[i] > 0x7e)
+            return;
+    memcpy(out, s, len);
+    out[len] = 0;
+}
+
 /* A comma-separated list holds the word, whatever its case. */
 static bool has_word(const char *s, size_t len, const char *word) {
     const char *end = s + len;
@@ -146,6 +156,8 @@ static bool take_header(const char *name, size_t name_len, const char *value, si
         copy_id(r->session_id, sizeof(r->session_id), value, len);
     else if (IS("x-correlation-id"))
         copy_id(r->correlation_id, sizeof(r->correlation_id), value, len);
+    else if (IS("x-resource-name"))
+        copy_printable(r->resource_name, sizeof(r->resource_name), value, len);
     else if (IS("traceparent") && len == 55)
         copy_id(r->trace_id, sizeof(r->trace_id), value + 3, 32);
     else if (IS("authorization") && len > 7 && strncasecmp(value, "bearer ", 7) == 0) {

@@ -16,16 +16,9 @@ import time
 
 import websockets
 
-ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
-HOST = "198.18.0.2"
-SOCKET = "/run/tgw/control.sock"
-LAB = "/run/tgw/lab"
+from lab_tools import HOST, LAB, ROOT, control, lab, mint
+
 QUICK = "--quick" in sys.argv
-
-
-def lab(*args, **env):
-    subprocess.run(["sh", "platform/lab/run.sh", *args], cwd=ROOT, check=True,
-                   stdout=subprocess.DEVNULL, env={**os.environ, **env})
 
 
 def enter(namespace):
@@ -33,19 +26,6 @@ def enter(namespace):
     libc = __import__("ctypes").CDLL(None, use_errno=True)
     with open(f"/run/netns/{namespace}") as f:
         assert libc.setns(f.fileno(), 0x40000000) == 0
-
-
-def control(cmd, **args):
-    with socket.socket(socket.AF_UNIX) as s:
-        s.connect(SOCKET)
-        s.sendall((json.dumps({"id": 7, "cmd": cmd, "args": args}) + "\n").encode())
-        reply = json.loads(s.makefile().readline())
-    assert reply["ok"] and reply["id"] == 7, reply
-    return reply["result"]
-
-
-def mint(allocation="lab", **args):
-    return control("token.mint", allocation_id=allocation, **args)["tokens"][0]["token"]
 
 
 def connect(token, path="/ws/terminal/lab", protocols=None, **more):

@@ -68,7 +68,9 @@ static void wrong_usage_is_one_line_and_2(void) {
     static const char *const rows[][2] = {
         {"", "a command is missing"},
         {"nonsense", "unknown command \"nonsense\""},
-        {"capture", "unknown command \"capture\""},
+        {"capture --session s", "capture: --session ID and -w FILE are needed"},
+        {"capture --session s -w f --seconds 601", "--seconds: expected a whole number 1..600"},
+        {"status --payload", "status takes no --payload"},
         {"sessions nonsense", "unknown command \"sessions nonsense\""},
         {"token", "token: a subcommand is missing"},
         {"config burn", "unknown command \"config burn\""},

@@ -9,7 +9,7 @@ struct fixture {
     struct timer_wheel wheel;
     uint64_t now_ns;
     struct {
-        struct timer timer; /* first: the fire callback casts back */
+        _Alignas(8) struct timer timer; /* first: the fire callback casts back */
         uint64_t deadline_ns;
         unsigned fired;
     } item[COUNT];
@@ -26,7 +26,7 @@ static void on_fire(void *ctx, struct timer *t) {
 static struct fixture *setup(uint64_t start_ns) {
     struct fixture *f = calloc(1, sizeof(*f));
     f->now_ns = start_ns;
-    timer_wheel_init(&f->wheel, start_ns, on_fire, f);
+    timer_wheel_init(&f->wheel, start_ns, f, on_fire, f);
     return f;
 }
 
@@ -84,10 +84,27 @@ static void cancelled_and_moved_timers_keep_quiet(void) {
     free(f);
 }
 
+/* Low halves of ticks wrap after 49 days; farther than 24 days is as far as it goes. */
+static void ticks_wrap(void) {
+    const uint64_t day_ns = UINT64_C(86400) * 1000000000;
+    struct fixture *f = setup(day_ns * 49);
+    f->item[0].deadline_ns = day_ns * 60;
+    timer_set(&f->wheel, &f->item[0].timer, day_ns * 60);
+    timer_set(&f->wheel, &f->item[1].timer, day_ns * 400);
+    for (f->now_ns = day_ns * 49; f->now_ns < day_ns * 60; f->now_ns += day_ns / 2)
+        CU_ASSERT_EQUAL(timer_wheel_advance(&f->wheel, f->now_ns, UINT32_MAX), 0);
+    CU_ASSERT_EQUAL(timer_wheel_advance(&f->wheel, day_ns * 60, UINT32_MAX), 1);
+    CU_ASSERT_EQUAL(f->item[0].fired, 1);
+    CU_ASSERT_EQUAL(timer_wheel_advance(&f->wheel, day_ns * 74, UINT32_MAX), 1);
+    CU_ASSERT_EQUAL(f->item[1].fired, 1);
+    free(f);
+}
+
 int main(void) {
     static const struct suite_case cases[] = {
         {"each fires once, never early", each_fires_once_never_early},
         {"a late advance fires all", a_late_advance_fires_all_within_a_tick},
+        {"ticks wrap", ticks_wrap},
         {"cancelled and moved timers keep quiet", cancelled_and_moved_timers_keep_quiet},
     };
     return suite_run("core/timer", cases, sizeof(cases) / sizeof(cases[0]));

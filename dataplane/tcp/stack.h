@@ -1,0 +1,53 @@
+/* The stack of one core; private to tcp/. */
+#ifndef TGW_TCP_STACK_H
+#define TGW_TCP_STACK_H
+
+#include "core/timer.h"
+#include "tcp/tcp.h"
+#include "tcp/timewait.h"
+
+enum { TCP_LISTENERS_MAX = 8 };
+
+/* Connections whose ACK waits, linked by index. */
+struct tcp_ack_list {
+    uint32_t first, last; /* POOL_NONE: empty */
+};
+
+struct listener {
+    struct tcp_listener l;
+    uint64_t second_ns; /* start of the second that syns_left counts in */
+    uint64_t cookie_ns; /* when the last cookie went out */
+    uint32_t syns_left;
+    uint16_t port; /* 0: free */
+    bool cookies;  /* one ever went out */
+};
+
+struct tcp_stack {
+    struct tcp_config config;
+    struct net *net;
+    struct tgw_counters *counters;
+    uint64_t now_ns;
+    uint64_t key[4]; /* two SipHash keys: flow table, ISN */
+    uint64_t cookie_key[2];
+    uint64_t random;
+    struct pool tcbs, flights, ooos;
+    struct bq_pools blocks;
+    struct timer_wheel wheel;
+    struct flow_table flows;
+    struct tw_table tw;
+    uint32_t *out; /* ring of TCB indexes to be looked at by the flush, each once */
+    uint32_t out_mask, out_head, out_tail;
+    /* All wait equally long: what began to wait in this period, and in the one before. */
+    struct tcp_ack_list ack_young, ack_old;
+    uint64_t ack_period_ns; /* when this period began */
+    uint32_t half_open, answers_left;
+    uint64_t answers_ns;
+    uint32_t next_port;
+    struct listener listener[TCP_LISTENERS_MAX];
+    /* The payload of the segment under way, still in its mbuf, and whose it is. */
+    struct tcb *live_tcb;
+    const uint8_t *live;
+    uint32_t live_len;
+};
+
+#endif
