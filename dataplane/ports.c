@@ -1,10 +1,22 @@
 #include "ports.h"
+#include "drivers/spread.h"
 #include <stdio.h>
+#include <string.h>
+
+/* memif brings up as many queues as both sides want, and says nothing of it; tap and ring
+ * have one each. */
+static uint16_t queues_of(const struct config_port *p, uint32_t cores) {
+    static const char *const single[] = {"memif", "tap", "ring"};
+    for (size_t i = 0; i < sizeof(single) / sizeof(single[0]); i++)
+        if (strcmp(p->driver, single[i]) == 0)
+            return 1;
+    return (uint16_t)cores;
+}
 
 static struct port *open_port(const struct config_port *p, uint32_t cores,
                               struct rte_mempool *mbufs, char *err, size_t err_bytes) {
     struct port_config c = {.mtu = (uint16_t)p->mtu,
-                            .queues = (uint16_t)cores,
+                            .queues = queues_of(p, cores),
                             .loss_pm = (uint16_t)p->loss_pm,
                             .reorder_pm = (uint16_t)p->reorder_pm,
                             .duplicate_pm = (uint16_t)p->duplicate_pm,
@@ -15,12 +27,8 @@ static struct port *open_port(const struct config_port *p, uint32_t cores,
     snprintf(c.device, sizeof(c.device), "%s", p->device);
     snprintf(c.options, sizeof(c.options), "%s", p->options);
     struct port *port = port_open(&c, mbufs, err, err_bytes);
-    if (!port || port->queues >= cores)
-        return port;
-    snprintf(err, err_bytes, "%s has %u queues, %u cores want one each", p->name, port->queues,
-             cores);
-    port->ops->close(port);
-    return NULL;
+    return port && cores > 1 ? port_spread_wrap(port, (uint16_t)cores, mbufs, err, err_bytes)
+                             : port;
 }
 
 void ports_close(struct port *port[], uint32_t count) {

@@ -35,7 +35,8 @@ static size_t begin_frame(struct relay_dir *d, const struct ws_frame *f, size_t 
  * they end. */
 static size_t scan_short(struct relay_dir *d, const uint8_t *data, size_t at, size_t limit) {
     while (limit - at >= 2) {
-        uint32_t payload_bytes, header_bytes = ws_short_message(&d->parser, data + at, &payload_bytes);
+        uint32_t payload_bytes,
+            header_bytes = ws_short_message(&d->parser, data + at, &payload_bytes);
         if (header_bytes == 0 || header_bytes + payload_bytes > limit - at)
             break;
         at += header_bytes + payload_bytes;

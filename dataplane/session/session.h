@@ -10,6 +10,7 @@
 #define TGW_SESSION_SESSION_H
 
 #include "contract/cmd.h"
+#include "core/probe.h"
 #include "contract/counters.h"
 #include "core/stream.h"
 
@@ -27,6 +28,7 @@ struct session_env {
     /* Non-predictable bytes for masking keys, correlation ids, handshake keys. */
     void (*random)(void *ctx, void *out, size_t bytes);
     void *ctx;
+    struct probe *probe; /* NULL: nobody samples */
 };
 
 struct session_config {

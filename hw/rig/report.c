@@ -167,14 +167,9 @@ static void put_steps(const struct report *r, cJSON *o) {
 }
 
 static void put_cycles(const struct report *r, cJSON *o) {
-    static const char *const names[] = {
-#define TGW_STAGE(id) #id,
-#include "contract/stage.def"
-#undef TGW_STAGE
-    };
     cJSON *stages = cJSON_AddObjectToObject(o, "cycles");
     for (int i = 0; i < TGW_STAGE_COUNT; i++)
-        put(stages, names[i], (double)(r->sample_end.cycles[i] - r->sample_begin.cycles[i]));
+        put(stages, tgw_stage_name((enum tgw_stage)i), (double)(r->sample_end.cycles[i] - r->sample_begin.cycles[i]));
 }
 
 static void put_counters(const struct report *r, cJSON *o) {

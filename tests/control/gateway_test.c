@@ -347,7 +347,7 @@ static void metrics_tell_what_happened(void) {
     b->region.shm->port_count = 1;
     strcpy(b->region.shm->port[0].name, "client");
     atomic_store(&c->cycles[TGW_STAGE_idle], 250);
-    atomic_store(&c->cycles[TGW_STAGE_stack], 750);
+    atomic_store(&c->cycles[TGW_STAGE_tcp], 750);
     turn(2 * (uint64_t)SECOND);
     char *text = metrics_text(&b->g);
     CU_ASSERT_PTR_NOT_NULL_FATAL(text);
