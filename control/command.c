@@ -151,6 +151,7 @@ static const struct {
     {"undrain", undrain},
     {"admit", admit},
     {"ports", ports},
+    {"ports.probe", command_ports_probe},
     {"capture.start", command_capture_start},
     {"capture.read", command_capture_read},
     {"capture.stop", command_capture_stop},

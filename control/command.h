@@ -44,6 +44,6 @@ command_fn command_config_show, command_config_check, command_config_apply, comm
 /* command_evidence.c */
 command_fn command_evidence;
 /* command_session.c */
-command_fn command_sessions_list, command_sessions_show, command_sessions_kill;
+command_fn command_sessions_list, command_sessions_show, command_sessions_kill, command_ports_probe;
 
 #endif

@@ -20,6 +20,15 @@ static bool ask(struct request *r, enum query_kind kind) {
     return false;
 }
 
+bool command_ports_probe(struct request *r) {
+    struct gateway *g = r->gateway;
+    uint32_t port;
+    if (!request_number(r, "port", 0, 0, TGW_PORTS_MAX - 1, &port))
+        return true;
+    query_probe(&g->queries, &g->bridge, port, g->now_ns, on_answer, r);
+    return false;
+}
+
 bool command_sessions_list(struct request *r) {
     return ask(r, QUERY_LIST);
 }

@@ -219,6 +219,7 @@ static void on_event(void *ctx, uint32_t core, const union tgw_event *e) {
         capture_take(&g->capture, &e->packet);
         break;
     case TGW_EV_LIST_END:
+    case TGW_EV_PORT:
     case TGW_EV_DONE:
         query_event(&g->queries, &g->bridge, e);
         break;

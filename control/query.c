@@ -115,30 +115,53 @@ static const char *ask(struct query *q, struct bridge *b) {
     return sent ? NULL : "the command ring is full";
 }
 
-void query_start(struct queries *all, struct bridge *b, enum query_kind kind, const char *session,
-                 uint64_t now_ns, query_done *done, void *ctx) {
+/* A free place with a new seq; NULL: told already why not. */
+static struct query *begin(struct queries *all, const struct bridge *b, enum query_kind kind,
+                           uint64_t deadline_ns, query_done *done, void *ctx) {
     struct query *q = all->at;
     while (q < all->at + QUERIES_MAX && q->done)
         q++;
-    const char *wrong = q == all->at + QUERIES_MAX             ? "too many requests at once"
-                        : !b->shm                              ? "the dataplane is not attached"
-                        : strlen(session) > TGW_SESSION_ID_MAX ? "not a session's id"
-                                                               : NULL;
-    if (wrong) {
-        done(ctx, NULL, "unavailable", wrong);
-        return;
+    if (q == all->at + QUERIES_MAX || !b->shm) {
+        done(ctx, NULL, "unavailable",
+             b->shm ? "too many requests at once" : "the dataplane is not attached");
+        return NULL;
     }
     all->seq += 1 + (all->seq + 1 == 0); /* 0 means unasked */
     *q = (struct query){.done = done,
                         .ctx = ctx,
                         .kind = kind,
                         .seq = all->seq,
-                        .deadline_ns = now_ns + QUERY_TIMEOUT_MS * UINT64_C(1000000),
+                        .deadline_ns = deadline_ns,
                         .result = cJSON_CreateObject()};
+    return q;
+}
+
+void query_start(struct queries *all, struct bridge *b, enum query_kind kind, const char *session,
+                 uint64_t now_ns, query_done *done, void *ctx) {
+    if (strlen(session) > TGW_SESSION_ID_MAX) {
+        done(ctx, NULL, "unavailable", "not a session's id");
+        return;
+    }
+    struct query *q = begin(all, b, kind, now_ns + QUERY_TIMEOUT_MS * UINT64_C(1000000), done, ctx);
+    if (!q)
+        return;
     strcpy(q->session, session);
-    wrong = ask(q, b);
+    const char *wrong = ask(q, b);
     if (wrong)
         finish(q, "unavailable", wrong);
+}
+
+void query_probe(struct queries *all, struct bridge *b, uint32_t port, uint64_t now_ns,
+                 query_done *done, void *ctx) {
+    struct query *q =
+        begin(all, b, QUERY_PROBE, now_ns + QUERY_PROBE_TIMEOUT_MS * UINT64_C(1000000), done, ctx);
+    if (!q)
+        return;
+    q->port = port;
+    const struct tgw_cmd_probe cmd = {
+        .msg = {.type = TGW_CMD_PROBE, .len = sizeof(cmd), .seq = q->seq}, .port = port};
+    if (!q->result || !bridge_send(b, 0, &cmd.msg))
+        finish(q, "unavailable", "the command ring is full");
 }
 
 static void on_session(struct query *q, const struct tgw_ev_session *e) {
@@ -170,6 +193,31 @@ static void on_list_end(struct query *q, struct bridge *b) {
     }
 }
 
+static void add_check(cJSON *list, unsigned check, struct tgw_check_result r) {
+    const struct tgw_check_info *info = tgw_check_info(check);
+    cJSON *o = cJSON_CreateObject();
+    cJSON_AddStringToObject(o, "check", info->id);
+    cJSON_AddStringToObject(o, "title", info->title);
+    cJSON_AddStringToObject(o, "state", tgw_check_state_name(r.state));
+    cJSON_AddNumberToObject(o, "value", r.value);
+    if (r.state == TGW_CHECK_FAIL || r.state == TGW_CHECK_OFF)
+        cJSON_AddStringToObject(o, "fix", info->fix);
+    cJSON_AddItemToArray(list, o);
+}
+
+static void on_port(struct query *q, const struct tgw_ev_port *e) {
+    static const uint8_t nobody[16];
+    bool asked = memcmp(e->neighbour.addr, nobody, sizeof(nobody)) != 0;
+    if (q->kind != QUERY_PROBE || e->port != q->port)
+        return;
+    if (asked)
+        add_endpoint(q->result, "neighbour", &e->neighbour);
+    cJSON *list = cJSON_AddArrayToObject(q->result, "checks");
+    for (unsigned i = 0; i < TGW_CHECK_COUNT; i++)
+        add_check(list, i, e->check[i]);
+    finish(q, NULL, NULL);
+}
+
 static void on_done(struct query *q, const struct tgw_ev_done *e) {
     if (e->reason == TGW_OK)
         finish(q, NULL, NULL);
@@ -187,6 +235,8 @@ void query_event(struct queries *all, struct bridge *b, const union tgw_event *e
             on_session(q, &e->session);
         else if (e->msg.type == TGW_EV_LIST_END)
             on_list_end(q, b);
+        else if (e->msg.type == TGW_EV_PORT)
+            on_port(q, &e->port);
         else if (e->msg.type == TGW_EV_DONE)
             on_done(q, &e->done);
         return;

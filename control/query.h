@@ -9,10 +9,11 @@
 enum {
     QUERIES_MAX = 8,
     QUERY_TIMEOUT_MS = 2000,
-    QUERY_SESSIONS_MAX = 1000, /* of one list */
+    QUERY_PROBE_TIMEOUT_MS = 9000, /* within what tgwctl waits for a reply */
+    QUERY_SESSIONS_MAX = 1000,     /* of one list */
 };
 
-enum query_kind { QUERY_LIST, QUERY_SHOW, QUERY_KILL };
+enum query_kind { QUERY_LIST, QUERY_SHOW, QUERY_KILL, QUERY_PROBE };
 
 /* `code` NULL: `result` (an object, now the callee's) is the answer. Else why not. */
 typedef void query_done(void *ctx, cJSON *result, const char *code, const char *message);
@@ -24,6 +25,7 @@ struct query {
     uint32_t seq;
     uint32_t cores_left; /* that have not ended their list */
     uint64_t deadline_ns;
+    uint32_t port;                        /* of PROBE */
     char session[TGW_SESSION_ID_MAX + 1]; /* of SHOW and KILL, as asked for */
     tgw_handle handle;                    /* 0: not found yet */
     bool truncated;
@@ -39,6 +41,9 @@ struct queries {
  * at once when it cannot be asked, else by one of the functions below. */
 void query_start(struct queries *q, struct bridge *b, enum query_kind kind, const char *session,
                  uint64_t now_ns, query_done *done, void *ctx);
+/* Let core 0 probe a port; the same way. */
+void query_probe(struct queries *q, struct bridge *b, uint32_t port, uint64_t now_ns,
+                 query_done *done, void *ctx);
 /* An event with a seq. */
 void query_event(struct queries *q, struct bridge *b, const union tgw_event *e);
 /* Deadlines; a dataplane that went away. */

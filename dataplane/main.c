@@ -5,6 +5,7 @@
 #include "log.h"
 #include "ports.h"
 #include "revision.h"
+#include "selftest.h"
 #include "shm_region.h"
 #include "tls_service.h"
 #include "worker.h"
@@ -31,12 +32,14 @@ enum {
     PULSE_MS = 50,
     STATS_EVERY_PULSES = 10,
     DRAIN_GRACE_MS = 1000,
+    LINK_WAIT_MS = 3000, /* what a copper link takes to come up */
 };
 
 struct app {
     struct config config;
     struct rte_mempool *mbufs;
     struct port *port[TGW_PORTS_MAX];
+    struct tgw_check_result steering[TGW_PORTS_MAX];
     struct shm_region region;
     struct tls_service tls;
     struct worker *worker[TGW_CORES_MAX];
@@ -69,6 +72,10 @@ static void stop_eal(struct app *a) {
     rte_eal_cleanup();
 }
 
+static void stop_nothing(struct app *a) {
+    (void)a;
+}
+
 static bool start_mbufs(struct app *a) {
     a->mbufs = rte_pktmbuf_pool_create("mbufs", MBUFS_A_CORE * a->cores, MBUF_CACHE, 0,
                                        RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
@@ -85,6 +92,39 @@ static void stop_ports(struct app *a) {
 
 static bool start_ports(struct app *a) {
     return ports_open(&a->config, a->cores, a->mbufs, a->port, a->err, sizeof(a->err));
+}
+
+/* The log of what a port said it did and does not. */
+static void tell_refused(const struct port *p, const struct tgw_check_result *result) {
+    for (unsigned k = 0; k < TGW_CHECK_COUNT; k++)
+        if (result[k].state == TGW_CHECK_OFF)
+            log_line(LOG_WARN, "offload_off", "port %s: %s: offered and wrong, done in software",
+                     p->name, tgw_check_info(k)->title);
+}
+
+static bool test_port(struct app *a, uint32_t i) {
+    struct tgw_check_result result[TGW_CHECK_COUNT];
+    struct port *p = a->port[i];
+    if (!a->config.self_test || !selftest_is_due(p))
+        return true;
+    if (!selftest_run(&a->config, i, p, a->mbufs, LINK_WAIT_MS, result, a->err, sizeof(a->err)))
+        return false;
+    tell_refused(p, result);
+    a->steering[i] = result[TGW_CHECK_steering];
+    if (a->cores == 1 || a->steering[i].state != TGW_CHECK_FAIL)
+        return true;
+    snprintf(a->err, sizeof(a->err),
+             "ports[%u]: %s: packets for queue %u land elsewhere: configure one core, or see "
+             "docs/porting.md",
+             i, p->name, a->steering[i].value);
+    return false;
+}
+
+static bool start_selftest(struct app *a) {
+    for (uint32_t i = 0; i < a->config.port_count; i++)
+        if (!test_port(a, i))
+            return false;
+    return true;
 }
 
 static void describe_port(struct tgw_port_stats *s, const struct port *p) {
@@ -148,6 +188,9 @@ static bool start_worker(struct app *a, uint32_t core) {
         if (!ports_iface(&a->config, i, a->port[i], (uint16_t)core, &c.net.iface[i], a->err,
                          sizeof(a->err)))
             return false;
+    for (uint32_t i = 0; i < a->config.port_count; i++)
+        c.neighbour[i] = selftest_neighbour(&a->config, &c.net.iface[i]);
+    memcpy(c.steering, a->steering, sizeof(c.steering));
     fill_tcp(a, &c.tcp, counters);
     tls_service_fill(&a->config, a->cores, core, counters, &c.tls);
     c.session =
@@ -203,10 +246,6 @@ static bool start_confinement(struct app *a) {
     return true;
 }
 
-static void stop_nothing(struct app *a) {
-    (void)a;
-}
-
 static const struct part {
     const char *name;
     bool (*start)(struct app *a);
@@ -215,6 +254,7 @@ static const struct part {
     {"eal", start_eal, stop_eal},
     {"mbufs", start_mbufs, stop_mbufs},
     {"ports", start_ports, stop_ports},
+    {"selftest", start_selftest, stop_nothing},
     {"region", start_region, stop_region},
     {"tls", start_tls, stop_tls},
     {"workers", start_workers, stop_workers},

@@ -27,6 +27,7 @@ struct worker {
     struct tls_core *tls; /* NULL: none */
     struct session_table *sessions;
     struct tgw_ring_end cmd, event;
+    struct selftest selftest;
     struct capture capture;
     struct port_mirror mirror[TGW_PORTS_MAX];
     uint64_t now_ns, net_tick_ns;
@@ -39,8 +40,13 @@ struct worker {
 static bool comes_here(void *ctx, const struct tgw_endpoint *local,
                        const struct tgw_endpoint *remote) {
     const struct worker *w = ctx;
-    return port_spread_core((uint16_t)w->config.cores, remote->addr, local->addr, remote->port,
-                            local->port) == w->config.core;
+    const struct net_config *c = &w->config.net;
+    for (uint8_t i = 0; i < c->iface_count; i++)
+        for (uint8_t k = 0; k < c->iface[i].addr_count; k++)
+            if (memcmp(c->iface[i].addr[k].addr.b, local->addr, sizeof(local->addr)) == 0)
+                return port_spread_core(w->mirror[i].inner, remote->addr, local->addr, remote->port,
+                                        local->port) == w->config.core;
+    return true;
 }
 
 static struct stream dial_tcp(void *ctx, const struct tgw_endpoint *agent,
@@ -187,6 +193,9 @@ static bool create_parts(struct worker *w) {
     if (!w->tcp)
         return false;
     net_bind(w->net, w->tcp);
+    w->selftest = (struct selftest){.net = w->net, .config = &w->config.net};
+    memcpy(w->selftest.neighbour, c->neighbour, sizeof(c->neighbour));
+    memcpy(w->selftest.steering, c->steering, sizeof(c->steering));
     if (!create_tls(w))
         return false;
     w->sessions = session_table_create(&c->session, &env, w->now_ns);
@@ -277,6 +286,21 @@ static void obey_drain(struct worker *w) {
     session_command(w->sessions, &cmd);
 }
 
+static void probe_port(struct worker *w, const struct tgw_cmd_probe *cmd) {
+    const struct tgw_ev_done refused = {
+        .msg = {.type = TGW_EV_DONE, .len = sizeof(refused), .seq = cmd->msg.seq},
+        .reason = TGW_R_cmd_invalid,
+        .core = w->config.core};
+    if (!selftest_command(&w->selftest, w->now_ns, cmd))
+        env_emit(w, &refused.msg);
+}
+
+static void answer_probe(struct worker *w) {
+    struct tgw_ev_port answer;
+    if (w->selftest.active && selftest_answer(&w->selftest, &answer))
+        env_emit(w, &answer.msg);
+}
+
 static uint32_t commands(struct worker *w) {
     union tgw_cmd cmd;
     uint32_t taken = 0;
@@ -287,7 +311,9 @@ static uint32_t commands(struct worker *w) {
     }
     obey_drain(w);
     while (taken < COMMANDS_A_TURN && tgw_ring_pop(&w->cmd, &cmd)) {
-        if (cmd.msg.type == TGW_CMD_CAPTURE)
+        if (cmd.msg.type == TGW_CMD_PROBE)
+            probe_port(w, &cmd.probe);
+        else if (cmd.msg.type == TGW_CMD_CAPTURE)
             on_capture(w, &cmd.capture);
         else
             session_command(w->sessions, &cmd);
@@ -328,6 +354,7 @@ static uint32_t timers(struct worker *w) {
     if (w->now_ns - w->net_tick_ns >= NET_TICK_NS) {
         w->net_tick_ns = w->now_ns;
         net_tick(w->net, w->now_ns);
+        answer_probe(w);
         end_capture(w);
         publish(w);
     }

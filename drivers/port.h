@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 struct port;
+struct port_rss;
 
 /* What the port does in hardware; everything missing is done in software above. */
 enum port_offload {
@@ -22,6 +23,8 @@ enum port_offload {
     PORT_RSS = 1u << 5,
     PORT_RX_INTR = 1u << 6,
     PORT_RX_TRUSTED = 1u << 7, /* link cannot corrupt: in-memory */
+    PORT_RX_VLAN = 1u << 8,    /* the tag is taken off, and stands in vlan_tci */
+    PORT_TX_VLAN = 1u << 9,    /* the tag is put in, from vlan_tci */
 };
 
 struct port_stats {
@@ -47,9 +50,12 @@ struct port {
     char name[32];
     char driver[32];
     uint8_t mac[6];
-    uint16_t mtu;      /* IP bytes */
-    uint16_t queues;   /* rx/tx pairs */
-    uint32_t offloads; /* enum port_offload */
+    uint16_t mtu;               /* IP bytes */
+    uint16_t queues;            /* rx/tx pairs */
+    uint16_t vlan;              /* all frames carry this tag; 0: none does */
+    uint32_t offloads;          /* enum port_offload: what is used */
+    uint32_t refused;           /* offered by the device and found wrong by the self-test */
+    const struct port_rss *rss; /* NULL: what lands where is not known */
 };
 
 static inline uint16_t port_rx(struct port *p, uint16_t queue, struct rte_mbuf **m, uint16_t n) {
@@ -58,6 +64,11 @@ static inline uint16_t port_rx(struct port *p, uint16_t queue, struct rte_mbuf *
 static inline uint16_t port_tx(struct port *p, uint16_t queue, struct rte_mbuf **m, uint16_t n) {
     return p->ops->tx_burst(p, queue, m, n);
 }
+
+/* The queue on which a packet arrives, as the port's hash says; 0 where it is not known.
+ * Addresses in the 16-byte form, IPv4 as ::ffff:a.b.c.d. */
+uint16_t port_rx_queue(const struct port *p, const uint8_t src[16], const uint8_t dst[16],
+                       uint16_t sport, uint16_t dport);
 
 /* What to open; text fields come from the configuration. */
 struct port_config {

@@ -26,6 +26,7 @@ struct spread {
     struct port *inner;
     struct rte_mempool *pool;
     uint16_t cores;
+    bool placed; /* the hardware brings connections to their core */
     struct lane lane[CORES_MAX];
     struct rte_ring *ring[]; /* [way][from][to] */
 };
@@ -64,16 +65,22 @@ static uint64_t folded(const uint8_t a[16]) {
     return v4;
 }
 
-uint16_t port_spread_core(uint16_t cores, const uint8_t src[16], const uint8_t dst[16],
+static bool is_spread(const struct port *p);
+
+uint16_t port_spread_core(const struct port *p, const uint8_t src[16], const uint8_t dst[16],
                           uint16_t sport, uint16_t dport) {
-    return core_of(cores, folded(src), folded(dst), sport, dport);
+    const struct spread *s = (const struct spread *)p;
+    if (!is_spread(p))
+        return 0;
+    return s->placed ? port_rx_queue(s->inner, src, dst, sport, dport)
+                     : core_of(s->cores, folded(src), folded(dst), sport, dport);
 }
 
 static uint16_t get16(const uint8_t *p) {
     return (uint16_t)(p[0] << 8 | p[1]);
 }
 
-static uint16_t owner4(const struct spread *s, const uint8_t *p, uint32_t len) {
+static uint16_t owner4(const struct spread *s, uint16_t core, const uint8_t *p, uint32_t len) {
     uint32_t head = len >= 20 ? (p[0] & 0xfu) * 4 : 0, src, dst;
     if (head < 20 || len < head + 4 || (get16(p + 6) & 0x3fff))
         return 0;
@@ -81,13 +88,15 @@ static uint16_t owner4(const struct spread *s, const uint8_t *p, uint32_t len) {
         return p[head] == 3 ? EVERYBODY : 0;
     if (p[9] != PROTO_TCP)
         return 0;
+    if (s->placed)
+        return core;
     memcpy(&src, p + 12, sizeof(src));
     memcpy(&dst, p + 16, sizeof(dst));
     return core_of(s->cores, src, dst, get16(p + head), get16(p + head + 2));
 }
 
-static uint16_t owner6(const struct spread *s, const uint8_t *p, uint32_t len) {
-    enum { HEAD = 40, PACKET_TOO_BIG = 2, ERRORS_MAX = 4, ADVERTISEMENT = 136 };
+static uint16_t owner6(const struct spread *s, uint16_t core, const uint8_t *p, uint32_t len) {
+    enum { HEAD = 40, ERRORS_MAX = 4, ADVERTISEMENT = 136 };
     if (len < HEAD + 4)
         return 0;
     uint8_t type = p[HEAD];
@@ -95,10 +104,12 @@ static uint16_t owner6(const struct spread *s, const uint8_t *p, uint32_t len) {
         return type <= ERRORS_MAX || type == ADVERTISEMENT ? EVERYBODY : 0;
     if (p[6] != PROTO_TCP)
         return 0;
-    return port_spread_core(s->cores, p + 8, p + 24, get16(p + HEAD), get16(p + HEAD + 2));
+    if (s->placed)
+        return core;
+    return core_of(s->cores, folded(p + 8), folded(p + 24), get16(p + HEAD), get16(p + HEAD + 2));
 }
 
-static uint16_t owner(const struct spread *s, const struct rte_mbuf *m) {
+static uint16_t owner(const struct spread *s, uint16_t core, const struct rte_mbuf *m) {
     const uint8_t *p = rte_pktmbuf_mtod(m, const uint8_t *);
     uint32_t len = m->data_len, at = RTE_ETHER_HDR_LEN;
     if (len < at + 8)
@@ -109,9 +120,9 @@ static uint16_t owner(const struct spread *s, const struct rte_mbuf *m) {
         at += 4;
     }
     if (type == RTE_ETHER_TYPE_IPV4)
-        return owner4(s, p + at, len - at);
+        return owner4(s, core, p + at, len - at);
     if (type == RTE_ETHER_TYPE_IPV6)
-        return owner6(s, p + at, len - at);
+        return owner6(s, core, p + at, len - at);
     return type == RTE_ETHER_TYPE_ARP && len >= at + 8 && get16(p + at + 6) == 2 ? EVERYBODY : 0;
 }
 
@@ -133,7 +144,7 @@ static uint16_t receive_own(struct spread *s, uint16_t core, struct rte_mbuf **m
     struct rte_mbuf *burst[BURST];
     uint16_t kept = 0, got = port_rx(s->inner, core, burst, n < BURST ? n : BURST);
     for (uint16_t i = 0; i < got; i++) {
-        uint16_t to = owner(s, burst[i]);
+        uint16_t to = owner(s, core, burst[i]);
         if (to == EVERYBODY)
             hand_to_all(s, core, burst[i]);
         if (to == EVERYBODY || to == core)
@@ -209,6 +220,10 @@ static void spread_close(struct port *p) {
 
 static const struct port_ops ops = {spread_rx, spread_tx, spread_stats, spread_link, spread_close};
 
+static bool is_spread(const struct port *p) {
+    return p->ops == &ops;
+}
+
 static bool is_used(const struct spread *s, enum way way, uint16_t from, uint16_t to) {
     uint16_t queues = s->inner->queues;
     if (from == to)
@@ -250,8 +265,9 @@ struct port *port_spread_wrap(struct port *inner, uint16_t cores, struct rte_mem
     s->inner = inner;
     s->pool = pool;
     s->cores = cores;
-    if (inner->queues > cores)
-        inner->queues = cores; /* more are set up than there are cores to poll them */
+    s->placed = inner->rss && inner->queues >= cores;
+    if (!s->placed)
+        s->port.rss = NULL;
     if (make_rings(s))
         return &s->port;
     snprintf(err, err_bytes, "%s: no memory for rings between %u cores", inner->name, cores);

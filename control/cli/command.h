@@ -60,6 +60,9 @@ enum cli_exit run_config_unfreeze(struct cli *c, const char *const *arg);
 enum cli_exit run_probe(struct cli *c, const char *const *arg);
 enum cli_exit run_smoke(struct cli *c, const char *const *arg);
 enum cli_exit run_soak(struct cli *c, const char *const *arg);
+/* ports.c */
+enum cli_exit run_ports(struct cli *c, const char *const *arg);
+enum cli_exit run_ports_probe(struct cli *c, const char *const *arg);
 /* evidence.c */
 enum cli_exit run_evidence(struct cli *c, const char *const *arg);
 

@@ -170,11 +170,6 @@ static enum cli_exit run_revoke(struct cli *c, const char *const *arg) {
     return cli_call_and_show(c, "token.revoke", args, NULL, "revoked");
 }
 
-static enum cli_exit run_ports(struct cli *c, const char *const *arg) {
-    (void)arg;
-    return cli_call_and_show(c, "ports", NULL, show_ports, NULL);
-}
-
 static void show_metrics(FILE *out, const cJSON *result) {
     const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(result, "text"));
     fputs(text ? text : "", out);
@@ -235,6 +230,7 @@ const struct command cli_commands[] = {
      "config unfreeze [--why TEXT]",
      "allow changes again"},
     {{"ports"}, 0, 0, run_ports, "ports", "ports and their counters"},
+    {{"ports", "probe"}, 0, 0, run_ports_probe, "ports probe", "do they work on the wire"},
     {{"metrics"}, 0, 0, run_metrics, "metrics", "Prometheus text"},
     {{"capture"},
      0,

@@ -47,6 +47,7 @@ struct config {
     struct config_list eal_args;         /* appended to what the dataplane builds */
     struct config_list cores;            /* worker CPUs, "1" ... */
     bool huge_pages;                     /* false: --no-huge */
+    bool self_test;                      /* of the ports' offloads, at the start */
     uint64_t memory_mb;                  /* EAL memory */
     uint64_t public_port;                /* 80 */
     uint64_t tls_port;                   /* 443, with certificates; 0: none */

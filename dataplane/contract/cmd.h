@@ -11,6 +11,7 @@ enum tgw_cmd_type {
     TGW_CMD_LIST,        /* answer: TGW_EV_SESSION ..., TGW_EV_LIST_END */
     TGW_CMD_SHOW,        /* answer: TGW_EV_SESSION, or TGW_EV_DONE not_found */
     TGW_CMD_KILL,        /* answer: TGW_EV_DONE */
+    TGW_CMD_PROBE,       /* to core 0; answer: TGW_EV_PORT after some seconds, or TGW_EV_DONE */
     TGW_CMD_CAPTURE,     /* answer: TGW_EV_DONE, then TGW_EV_PACKET while it lasts */
 };
 
@@ -48,6 +49,12 @@ struct tgw_cmd_session { /* SHOW, KILL */
     tgw_handle handle;
 };
 
+struct tgw_cmd_probe {
+    struct tgw_msg msg;
+    uint32_t port; /* index */
+    uint32_t reserved;
+};
+
 /* The packets of a session; a core has one capture at a time, the last one asked for. */
 struct tgw_cmd_capture {
     struct tgw_msg msg;
@@ -63,6 +70,7 @@ union tgw_cmd {
     struct tgw_cmd_policy policy;
     struct tgw_cmd_list list;
     struct tgw_cmd_session session;
+    struct tgw_cmd_probe probe;
     struct tgw_cmd_capture capture;
     unsigned char slot[TGW_CMD_SLOT_BYTES];
 };

@@ -2,6 +2,7 @@
 #ifndef TGW_CONTRACT_EVENT_H
 #define TGW_CONTRACT_EVENT_H
 
+#include "contract/check.h"
 #include "contract/ident.h"
 #include "contract/reason.h"
 #include "contract/ring.h"
@@ -15,6 +16,7 @@ enum tgw_event_type {
     TGW_EV_SESSION,     /* answer to TGW_CMD_LIST / TGW_CMD_SHOW: one live session */
     TGW_EV_LIST_END,    /* the list of that seq is complete on this core */
     TGW_EV_DONE,        /* answer to any other command */
+    TGW_EV_PORT,        /* answer to TGW_CMD_PROBE */
     TGW_EV_DRAIN_STATE, /* drain started / progressed / finished on this core */
     TGW_EV_PACKET,      /* of the capture of that seq */
 };
@@ -119,6 +121,14 @@ struct tgw_ev_drain_state {
     uint8_t draining, finished, reserved[6];
 };
 
+struct tgw_ev_port {
+    struct tgw_msg msg;
+    uint32_t port; /* index */
+    uint32_t reserved;
+    struct tgw_endpoint neighbour; /* who was asked; all zero: the port has none */
+    struct tgw_check_result check[TGW_CHECK_COUNT];
+};
+
 /* As many bytes as are kept: `len` ends with the last of them. */
 struct tgw_ev_packet {
     struct tgw_msg msg;
@@ -141,6 +151,7 @@ union tgw_event {
     struct tgw_ev_list_end list_end;
     struct tgw_ev_done done;
     struct tgw_ev_drain_state drain_state;
+    struct tgw_ev_port port;
     struct tgw_ev_packet packet;
     unsigned char slot[TGW_EVENT_SLOT_BYTES];
 };

@@ -67,6 +67,7 @@ static inline uint32_t tgw_shm_layout(void) {
                               TGW_CMD_SLOTS,
                               TGW_EVENT_SLOTS,
                               sizeof(struct tgw_ev_session),
+                              sizeof(struct tgw_ev_port),
                               sizeof(struct tgw_cmd_verdict)};
     for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
         h = (h ^ parts[i]) * 16777619u;

@@ -3,20 +3,23 @@
 
 enum { VLAN_TAG_BYTES = 4, VLAN_ID_MASK = 0x0fff };
 
-/* Priority-tagged frames (VLAN 0) belong to the untagged network; others are not ours. */
+/* A tagged interface takes its own tag alone; an untagged one takes frames without, and
+ * priority-tagged ones (VLAN 0), which belong to the untagged network. */
 static enum tgw_reason strip_vlan(struct rx *rx, uint16_t *type) {
-    if ((rx->m->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED) && (rx->m->vlan_tci & VLAN_ID_MASK))
-        return TGW_R_eth_vlan;
-    if (*type != RTE_ETHER_TYPE_VLAN)
-        return TGW_OK;
-    if (rx->len < VLAN_TAG_BYTES)
-        return TGW_R_eth_short;
-    if (get16(rx->p) & VLAN_ID_MASK)
-        return TGW_R_eth_vlan;
-    *type = get16(rx->p + 2);
-    rx->p += VLAN_TAG_BYTES;
-    rx->len -= VLAN_TAG_BYTES;
-    return TGW_OK;
+    uint16_t id = 0;
+    if (rx->m->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED)
+        id = rx->m->vlan_tci & VLAN_ID_MASK;
+    if (*type == RTE_ETHER_TYPE_VLAN) {
+        if (rx->len < VLAN_TAG_BYTES)
+            return TGW_R_eth_short;
+        if (id) /* two tags */
+            return TGW_R_eth_vlan;
+        id = get16(rx->p) & VLAN_ID_MASK;
+        *type = get16(rx->p + 2);
+        rx->p += VLAN_TAG_BYTES;
+        rx->len -= VLAN_TAG_BYTES;
+    }
+    return id == rx->in->vlan ? TGW_OK : TGW_R_eth_vlan;
 }
 
 static bool is_for_us(struct rx *rx, const uint8_t *dst, uint16_t type) {
@@ -54,17 +57,33 @@ enum tgw_reason eth_input(struct net *n, struct rx *rx) {
     return type == RTE_ETHER_TYPE_IPV4 ? ip4_input(n, rx) : ip6_input(n, rx);
 }
 
+/* The port puts the tag in, or it stands behind the addresses already. */
+static uint16_t tag_bytes(const struct iface *out, struct rte_mbuf *m) {
+    if (!out->vlan)
+        return 0;
+    if (!(out->offloads & PORT_TX_VLAN))
+        return VLAN_TAG_BYTES;
+    m->ol_flags |= RTE_MBUF_F_TX_VLAN;
+    m->vlan_tci = out->vlan;
+    return 0;
+}
+
 void eth_send(struct net *n, struct iface *out, struct rte_mbuf *m, const uint8_t mac[6],
               uint16_t type) {
-    uint8_t *h = (uint8_t *)rte_pktmbuf_prepend(m, RTE_ETHER_HDR_LEN);
+    uint16_t tag = tag_bytes(out, m);
+    uint8_t *h = (uint8_t *)rte_pktmbuf_prepend(m, (uint16_t)(RTE_ETHER_HDR_LEN + tag));
     if (!h) {
         net_drop(n, m, TGW_R_mbuf_exhausted);
         return;
     }
     memcpy(h, mac, 6);
     memcpy(h + 6, out->port->mac, 6);
-    put16(h + 12, type);
-    m->l2_len = RTE_ETHER_HDR_LEN;
+    if (tag) {
+        put16(h + 12, RTE_ETHER_TYPE_VLAN);
+        put16(h + 14, out->vlan);
+    }
+    put16(h + 12 + tag, type);
+    m->l2_len = tag ? RTE_ETHER_HDR_LEN + VLAN_TAG_BYTES : RTE_ETHER_HDR_LEN;
     iface_send(n, out, m);
 }
 

@@ -84,7 +84,7 @@ static inline uint16_t header_sum(const struct headers *h) {
 }
 
 static bool ip_checksum_ok(const struct rx *rx, const struct headers *h) {
-    uint32_t have = rx->in->port->offloads;
+    uint32_t have = rx->in->offloads;
     uint64_t verdict = rx->m->ol_flags & RTE_MBUF_F_RX_IP_CKSUM_MASK;
     if ((have & PORT_RX_TRUSTED) ||
         ((have & PORT_RX_IP_CKSUM) && verdict == RTE_MBUF_F_RX_IP_CKSUM_GOOD))
@@ -95,7 +95,7 @@ static bool ip_checksum_ok(const struct rx *rx, const struct headers *h) {
 bool fast4_input(struct net *n, struct rx *rx, enum tgw_reason *why) {
     const struct rte_mbuf *m = rx->m;
     const struct headers *h = rte_pktmbuf_mtod(m, const struct headers *);
-    if (m->data_len < HEADERS + TCP_BYTES || m->nb_segs != 1 ||
+    if (m->data_len < HEADERS + TCP_BYTES || m->nb_segs != 1 || rx->in->vlan ||
         (m->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED))
         return false;
     uint16_t total = rte_be_to_cpu_16(h->total);
@@ -134,7 +134,7 @@ static void put_headers(struct net *n, const struct iface *out, struct rte_mbuf 
     memcpy(head.src, out->port->mac, 6);
     m->l2_len = ETH_BYTES;
     m->l3_len = IP4_BYTES;
-    if (out->port->offloads & PORT_TX_IP_CKSUM)
+    if (out->offloads & PORT_TX_IP_CKSUM)
         m->ol_flags |= RTE_MBUF_F_TX_IPV4 | RTE_MBUF_F_TX_IP_CKSUM;
     else
         head.checksum = header_sum(&head);
@@ -148,13 +148,13 @@ bool fast4_output(struct net *n, struct rte_mbuf *m, const struct ip_addr *src,
     struct iface *out = &n->iface[iface];
     uint32_t to = word4(dst);
     bool near = is_neighbour(out, to);
-    if (!near && !is_far(out, to))
+    if (out->vlan || (!near && !is_far(out, to)))
         return false;
     const uint8_t *mac = neigh_mac(n, out, near ? dst : &out->gateway4);
     if (!mac || rte_pktmbuf_headroom(m) < HEADERS)
         return false;
     m->ol_flags &= ~RTE_MBUF_F_TX_OFFLOAD_MASK;
-    tcp_put_checksum(out, m, src, dst);
+    put_checksum(out, m, src, dst);
     put_headers(n, out, m, src, dst, ecn, mac);
     iface_send(n, out, m);
     return true;

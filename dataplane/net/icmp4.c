@@ -74,6 +74,8 @@ enum tgw_reason icmp4_input(struct net *n, struct rx *rx) {
     case ICMP_UNREACHABLE:
     case ICMP_TIME_EXCEEDED:
         return error(n, rx);
+    case ICMP_ECHO_REPLY:
+        return probe_echo_reply(n, rx);
     default:
         return TGW_R_icmp_unhandled;
     }

@@ -79,6 +79,8 @@ enum tgw_reason icmp6_input(struct net *n, struct rx *rx) {
     case ICMP6_TIME_EXCEEDED:
     case ICMP6_PARAMETER:
         return error(n, rx);
+    case ICMP6_ECHO_REPLY:
+        return probe_echo_reply(n, rx);
     case ICMP6_NEIGH_SOLICIT:
     case ICMP6_NEIGH_ADVERT:
         return ndp_input(n, rx);

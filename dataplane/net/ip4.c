@@ -28,7 +28,7 @@ static bool options_ok(const uint8_t *p, uint32_t len) {
 }
 
 static bool checksum_ok(const struct rx *rx, uint32_t header_bytes) {
-    uint32_t have = rx->in->port->offloads;
+    uint32_t have = rx->in->offloads;
     uint64_t verdict = rx->m->ol_flags & RTE_MBUF_F_RX_IP_CKSUM_MASK;
     if (have & PORT_RX_TRUSTED)
         return true;
@@ -77,7 +77,7 @@ enum tgw_reason ip4_input(struct net *n, struct rx *rx) {
 
 static void set_checksum(const struct iface *out, struct rte_mbuf *m, uint8_t *h) {
     m->l3_len = IP4_HDR_BYTES;
-    if (out->port->offloads & PORT_TX_IP_CKSUM) {
+    if (out->offloads & PORT_TX_IP_CKSUM) {
         m->ol_flags |= RTE_MBUF_F_TX_IPV4 | RTE_MBUF_F_TX_IP_CKSUM;
         return;
     }

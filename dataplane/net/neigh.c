@@ -226,3 +226,8 @@ void neigh_tick(struct net *n) {
 uint64_t neigh_next_timer(const struct neigh_table *t) {
     return t->next_timer_ns;
 }
+
+bool neigh_is_known(struct net *n, const struct iface *out, const struct ip_addr *hop) {
+    const struct neigh *e = neigh_find(n->neigh, out->index, hop);
+    return e && e->state != NEIGH_INCOMPLETE && e->state != NEIGH_FAILED;
+}

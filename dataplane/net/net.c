@@ -49,6 +49,8 @@ static void iface_init(struct iface *i, uint8_t index, const struct net_iface_co
     assert(c->addr_count <= TGW_PORT_ADDRS_MAX && c->port);
     *i = (struct iface){.port = c->port,
                         .queue = c->queue,
+                        .vlan = c->port->vlan,
+                        .offloads = c->port->offloads,
                         .index = index,
                         .addr_count = c->addr_count,
                         .has_gateway4 = c->has_gateway4,
@@ -105,6 +107,12 @@ struct net *net_create(const struct net_config *c, const struct net_ops *up, voi
     return n;
 }
 
+void net_ignore_segment(void *ctx, const struct seg *s, struct rte_mbuf *m) {
+    (void)ctx;
+    (void)s;
+    (void)m;
+}
+
 void net_destroy(struct net *n) {
     if (!n)
         return;
@@ -144,6 +152,7 @@ void net_input(struct net *n, uint64_t now_ns, uint8_t iface, struct rte_mbuf **
 void net_tick(struct net *n, uint64_t now_ns) {
     n->now_ns = now_ns;
     neigh_tick(n);
+    probe_tick(n);
 }
 
 uint64_t net_next_timer(const struct net *n) {

@@ -51,6 +51,8 @@ struct net_config {
     uint64_t seed; /* neighbour probe jitter, IP ids */
 };
 
+/* For a net without anything above it. */
+void net_ignore_segment(void *ctx, const struct seg *s, struct rte_mbuf *m);
 /* NULL when memory is short. */
 struct net *net_create(const struct net_config *c, const struct net_ops *up, void *up_ctx,
                        uint64_t now_ns);

@@ -3,6 +3,7 @@
 #define TGW_NET_PRIV_H
 
 #include "net/net.h"
+#include "probe_priv.h"
 #include <assert.h>
 #include <rte_byteorder.h>
 #include <rte_ether.h>
@@ -35,6 +36,8 @@ struct iface {
     uint8_t index;
     uint8_t addr_count;
     struct fast4 fast4;
+    uint16_t vlan;     /* 0: untagged */
+    uint32_t offloads; /* of the port, as far as this core uses them */
     struct ip_prefix addr[IFACE_ADDRS_MAX];
     bool has_gateway4, has_gateway6;
     struct ip_addr gateway4, gateway6;
@@ -56,7 +59,9 @@ struct net {
     uint64_t random; /* splitmix64 state */
     uint64_t icmp_tokens_ns, icmp_filled_ns;
     uint8_t iface_count;
+    uint16_t rx_queue; /* of the packets in hand; for the probe alone */
     struct iface iface[TGW_PORTS_MAX];
+    struct probe probe;
 };
 
 /* One received packet on its way up. A room that keeps the mbuf sets `m` to NULL. */
@@ -113,10 +118,6 @@ bool fast4_input(struct net *n, struct rx *rx, enum tgw_reason *why);
 /* True: on its way. False: nothing has happened. */
 bool fast4_output(struct net *n, struct rte_mbuf *m, const struct ip_addr *src,
                   const struct ip_addr *dst, uint8_t ecn, uint8_t iface);
-/* output.c */
-/* Fill the checksum in, or ask the port to. */
-void tcp_put_checksum(const struct iface *out, struct rte_mbuf *m, const struct ip_addr *src,
-                      const struct ip_addr *dst);
 
 /* arp.c */
 enum tgw_reason arp_input(struct net *n, struct rx *rx);
@@ -139,6 +140,8 @@ void neigh_answer(struct net *n, struct iface *in, const struct ip_addr *addr, c
                   bool solicited, bool override);
 void neigh_tick(struct net *n);
 uint64_t neigh_next_timer(const struct neigh_table *t);
+/* Is its MAC known? */
+bool neigh_is_known(struct net *n, const struct iface *out, const struct ip_addr *hop);
 
 /* ip4.c, ip6.c: input, and the header in front of a payload whose mbuf starts at it */
 enum tgw_reason ip4_input(struct net *n, struct rx *rx);
@@ -157,6 +160,12 @@ void ndp_solicit(struct net *n, struct iface *out, const struct ip_addr *target,
 void ndp_announce(struct net *n, struct iface *out, const struct ip_addr *own);
 uint16_t icmp6_checksum(const struct ip_addr *src, const struct ip_addr *dst, const uint8_t *p,
                         uint32_t len);
+
+/* probe.c */
+void probe_tick(struct net *n);
+/* True: the answer to our question, and nobody else's business. */
+bool probe_took_segment(struct net *n, const struct rx *rx, const struct seg *s);
+enum tgw_reason probe_echo_reply(struct net *n, const struct rx *rx);
 
 /* seg.c */
 /* The TCP header and options of `p`; addresses and checksum are the caller's. */
@@ -191,6 +200,9 @@ static inline bool ip_addr_is_unspecified(const struct ip_addr *a) {
 }
 
 /* output.c */
+/* The checksum of a TCP packet that starts at its header, or the request for it. */
+void put_checksum(const struct iface *out, struct rte_mbuf *m, const struct ip_addr *src,
+                  const struct ip_addr *dst);
 /* Send a packet that starts at its IP header towards `dst` by `out`. */
 void ip_send(struct net *n, struct iface *out, struct rte_mbuf *m, const struct ip_addr *dst);
 

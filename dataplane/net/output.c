@@ -44,12 +44,12 @@ static uint16_t software_checksum(const struct rte_mbuf *m, const struct ip_addr
     return (uint16_t) ~(all + (all >> 16));
 }
 
-void tcp_put_checksum(const struct iface *out, struct rte_mbuf *m, const struct ip_addr *src,
-                      const struct ip_addr *dst) {
+void put_checksum(const struct iface *out, struct rte_mbuf *m, const struct ip_addr *src,
+                  const struct ip_addr *dst) {
     uint8_t *p = rte_pktmbuf_mtod(m, uint8_t *);
-    bool v4 = ip_addr_is4(src), tso = m->tso_segsz && (out->port->offloads & PORT_TX_TSO);
+    bool v4 = ip_addr_is4(src), tso = m->tso_segsz && (out->offloads & PORT_TX_TSO);
     uint16_t sum;
-    if (out->port->offloads & PORT_TX_L4_CKSUM) {
+    if (out->offloads & PORT_TX_L4_CKSUM) {
         m->l4_len = (p[12] >> 4) * 4u;
         m->ol_flags |= (v4 ? RTE_MBUF_F_TX_IPV4 : RTE_MBUF_F_TX_IPV6) |
                        (tso ? RTE_MBUF_F_TX_TCP_SEG : RTE_MBUF_F_TX_TCP_CKSUM);
@@ -74,7 +74,7 @@ void net_output(struct net *n, uint64_t now_ns, struct rte_mbuf *m, const struct
         return;
     }
     m->ol_flags &= ~(RTE_MBUF_F_TX_OFFLOAD_MASK);
-    tcp_put_checksum(out, m, src, dst);
+    put_checksum(out, m, src, dst);
     bool pushed = ip_addr_is4(src) ? ip4_push(n, out, m, src, dst, PROTO_TCP, ecn)
                                    : ip6_push(m, src, dst, PROTO_TCP, HOP_LIMIT, ecn);
     if (pushed)

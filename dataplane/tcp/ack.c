@@ -1,93 +1,67 @@
-/* What an acceptable ACK does: RFC 9293 section 3.10.7.4 (fifth), RFC 5681, 6582, and
- * SACK information by RFC 2018. */
-#include "tcb.h"
+/* What an acceptable ACK does: RFC 9293 section 3.10.7.4 (fifth), SACK blocks (RFC 2018),
+ * round-trip times (RFC 6298, RFC 7323 section 4). */
+#include "recovery.h"
 
-static void insert_range(struct tcp_flight *f, uint32_t start, uint32_t end) {
-    struct tcp_range merged[TCP_SACKED_MAX + 1];
-    uint8_t n = 0;
-    struct tcp_range fresh = {start, end};
-    bool placed = false;
-    for (uint8_t i = 0; i < f->sacked_count; i++) {
-        struct tcp_range r = f->sacked[i];
-        if (seq_lt(r.end, fresh.start)) {
-            merged[n++] = r;
-        } else if (seq_lt(fresh.end, r.start)) {
-            if (!placed)
-                merged[n++] = fresh;
-            placed = true;
-            merged[n++] = r;
-        } else {
-            fresh.start = seq_lt(r.start, fresh.start) ? r.start : fresh.start;
-            fresh.end = seq_lt(fresh.end, r.end) ? r.end : fresh.end;
-        }
+/* Of one ACK, gathered while the scoreboard takes it in. */
+struct gathered {
+    struct tcp_rack_ack rack;
+    uint32_t first_us; /* when the first of what it delivers was sent */
+    bool any;          /* ... and it was sent once */
+    bool rtx;          /* part of it was sent more than once */
+};
+
+static void delivered(void *ctx, uint32_t from, const struct tcp_run *run) {
+    struct gathered *g = ctx;
+    tcp_rack_delivered(&g->rack, from, run);
+    if (run->flags & TCP_RUN_RTX)
+        g->rtx = true;
+    else if (!g->any)
+        g->first_us = run->sent_us;
+    g->any |= !(run->flags & TCP_RUN_RTX);
+}
+
+/* RFC 2883 section 4: the first block reports a duplicate when it lies below the ACK or
+ * within the second. */
+static bool is_dsack(const struct tcb *c, const struct seg *s) {
+    if (!c->sack_on || s->sack_count == 0 || !seq_lt(s->sack[0].start, s->sack[0].end))
+        return false;
+    if (seq_le(s->sack[0].end, s->ack))
+        return true;
+    return s->sack_count > 1 && seq_le(s->sack[1].start, s->sack[0].start) &&
+           seq_le(s->sack[0].end, s->sack[1].end);
+}
+
+/* The lowest block first: RACK takes what comes below for reordering. */
+static uint32_t take_sack(struct tcb *c, const struct seg *s, struct gathered *g) {
+    uint32_t fresh = 0, done = 0;
+    for (uint8_t n = 0; c->sack_on && n < s->sack_count; n++) {
+        uint8_t low = SEG_SACK_BLOCKS_MAX;
+        for (uint8_t i = 0; i < s->sack_count; i++)
+            if (!(done & 1u << i) &&
+                (low == SEG_SACK_BLOCKS_MAX || seq_lt(s->sack[i].start, s->sack[low].start)))
+                low = i;
+        uint32_t start = s->sack[low].start, end = s->sack[low].end;
+        done |= 1u << low;
+        if (seq_lt(start, end) && seq_le(c->snd_una, start) && seq_le(end, c->snd_max))
+            fresh += tcp_board_sack(&c->flight->board, start, end, delivered, g);
     }
-    if (!placed)
-        merged[n++] = fresh;
-    /* Over the limit the highest is forgotten: it will be reported again. */
-    f->sacked_count = n < TCP_SACKED_MAX ? n : TCP_SACKED_MAX;
-    memcpy(f->sacked, merged, f->sacked_count * sizeof(merged[0]));
+    return fresh;
 }
 
-static void trim_sacked(struct tcb *c) {
+/* One sample a round trip. Karn (RFC 6298 section 3): what was sent twice tells nothing,
+ * unless a timestamp says which it was (RFC 7323 section 4.1). */
+static void sample_rtt(struct tcb *c, const struct seg *s, const struct gathered *g) {
     struct tcp_flight *f = c->flight;
-    uint8_t n = 0;
-    for (uint8_t i = 0; i < f->sacked_count; i++) {
-        struct tcp_range r = f->sacked[i];
-        if (seq_le(r.end, c->snd_una))
-            continue;
-        if (seq_lt(r.start, c->snd_una))
-            r.start = c->snd_una;
-        f->sacked[n++] = r;
-    }
-    f->sacked_count = n;
-}
-
-static void take_sack(struct tcb *c, const struct seg *s) {
-    for (uint8_t i = 0; c->sack_on && c->flight && i < s->sack_count; i++) {
-        uint32_t start = s->sack[i].start, end = s->sack[i].end;
-        if (!seq_lt(start, end))
-            continue;
-        if (seq_le(end, s->ack)) { /* RFC 2883 section 4: below the ACK, a duplicate */
-            tgw_count(c->stack->counters, TGW_C_tcp_dsack, 1);
-            continue;
-        }
-        if (seq_lt(start, c->snd_una) || seq_lt(c->snd_max, end))
-            continue;
-        insert_range(c->flight, start, end);
-    }
-}
-
-static void enter_recovery(struct tcb *c) {
-    struct tcp_flight *f = c->flight;
-    uint32_t inflight = c->snd_max - c->snd_una;
-    f->in_recovery = true;
-    f->recover = c->snd_max;
-    c->ssthresh = inflight / 2 > 2u * c->mss ? inflight / 2 : 2u * c->mss;
-    c->cwnd = c->ssthresh;
-    f->high_rxt = c->snd_una;
-    f->rtx_now = true;
-}
-
-static void duplicate(struct tcb *c) {
-    struct tcp_flight *f = c->flight;
-    if (f->dupacks < UINT8_MAX)
-        f->dupacks++;
-    if (f->in_recovery)
-        f->rtx_now = f->sacked_count > 0;
-    else if (f->dupacks >= TCP_DUPACKS && seq_le(f->recover, c->snd_una))
-        enter_recovery(c);
-    tcb_mark(c);
-}
-
-/* RFC 5681 section 3.1: slow start below ssthresh, then a segment a round trip. */
-static void grow(struct tcb *c, uint32_t acked) {
-    uint32_t most = 2 * c->stack->config.snd_buffer_bytes;
-    if (c->cwnd < c->ssthresh)
-        c->cwnd += acked < 2u * c->mss ? acked : 2u * c->mss;
+    uint32_t echo_age_ms = g->rack.now_ms - s->ts_ecr;
+    if (!seq_lt(f->rtt_seq, c->snd_una))
+        return;
+    if (g->any && !g->rtx)
+        tcp_rtt_sample(c, (uint64_t)(g->rack.now_us - g->first_us) * 1000);
+    else if (g->rack.has_echo && echo_age_ms < 600000)
+        tcp_rtt_sample(c, (uint64_t)echo_age_ms * 1000000);
     else
-        c->cwnd += (uint32_t)c->mss * c->mss / c->cwnd + 1;
-    if (c->cwnd > most)
-        c->cwnd = most;
+        return;
+    f->rtt_seq = c->snd_max;
 }
 
 static void release_sent(struct tcb *c, uint32_t acked) {
@@ -103,29 +77,42 @@ static void release_sent(struct tcb *c, uint32_t acked) {
 
 static void advance(struct tcb *c, uint32_t ack) {
     struct tcp_flight *f = c->flight;
-    uint32_t acked = ack - c->snd_una;
-    if (f->timing && seq_le(f->rtt_seq, ack)) {
-        f->timing = false;
-        tcp_rtt_sample(c, c->stack->now_ns - f->rtt_start_ns);
-    }
-    release_sent(c, acked);
+    release_sent(c, ack - c->snd_una);
     c->snd_una = ack;
-    if (seq_lt(c->snd_nxt, ack))
-        c->snd_nxt = ack;
-    if (seq_lt(f->high_rxt, ack))
-        f->high_rxt = ack;
-    c->backoff = 0;
-    f->dupacks = 0;
     f->unacked_since_ns = c->stack->now_ns;
-    trim_sacked(c);
-    if (f->in_recovery && seq_le(f->recover, ack))
-        f->in_recovery = false;
-    else if (f->in_recovery)
-        f->rtx_now = true; /* RFC 6582 section 3.2: a partial ACK shows the next hole */
-    else
-        grow(c, acked);
+    tcp_path_acked(c);
     tcb_deadline(c, TCP_D_RTX, 0); /* the output pass sets it anew */
+    f->tlp_reset = true;
     tcb_mark(c);
+}
+
+/* The ACK against what is in flight. */
+static void settle(struct tcb *c, const struct seg *s) {
+    struct tcp_flight *f = c->flight;
+    const struct tcp_stack *t = c->stack;
+    bool echo = c->ts_on && s->has_ts && s->ts_ecr;
+    struct gathered g = {.rack = {&f->rack, tcp_now_us(t), echo, s->ts_ecr, tcp_now_ms(t)}};
+    struct tcp_heard h = {.s = s,
+                          .advanced = seq_lt(c->snd_una, s->ack),
+                          .dsack = is_dsack(c, s),
+                          .flight = c->snd_max - c->snd_una};
+    if (h.advanced) {
+        h.acked = s->ack - c->snd_una;
+        h.delivered = tcp_board_ack(&f->board, s->ack, delivered, &g);
+        advance(c, s->ack);
+    } else {
+        h.duplicate = s->ack == c->snd_una && s->len == 0 && !(s->flags & SEG_FIN) &&
+                      (uint32_t)s->wnd << c->snd_wscale == c->snd_wnd;
+    }
+    if (s->ack == c->snd_una)
+        h.delivered += take_sack(c, s, &g);
+    if (h.dsack)
+        tgw_count(t->counters, TGW_C_tcp_dsack, 1);
+    if (h.advanced)
+        sample_rtt(c, s, &g);
+    tcp_recovery_heard(c, &h);
+    if (h.advanced)
+        c->backoff = 0;
 }
 
 /* A window belongs to its acknowledgement: with a new one it counts, though the segment
@@ -136,19 +123,19 @@ static void update_window(struct tcb *c, const struct seg *s, bool advanced) {
         return;
     if (!advanced && !seq_le(c->snd_wl1, s->seq)) /* SND.WL2 <= SEG.ACK is SND.UNA here */
         return;
-    if (wnd > c->snd_wnd || (c->snd_wnd == 0) != (wnd == 0)) {
-        if (c->snd_wnd == 0) {
-            /* The window opened: what a probe sent and lost goes again from the start. */
-            c->snd_nxt = c->snd_una;
-            c->backoff = 0;
-            if (c->flight)
-                c->flight->unacked_since_ns = c->stack->now_ns;
-            tcb_deadline(c, TCP_D_RTX, 0);
-        }
+    bool opened = c->snd_wnd == 0 && wnd;
+    if (wnd > c->snd_wnd || (wnd == 0 && c->snd_wnd))
         tcb_mark(c);
-    }
     c->snd_wnd = wnd;
     c->snd_wl1 = s->seq;
+    if (!opened)
+        return;
+    /* What a probe sent and lost goes again from the start. */
+    tcp_resend_all(c);
+    c->backoff = 0;
+    if (c->flight)
+        c->flight->unacked_since_ns = c->stack->now_ns;
+    tcb_deadline(c, TCP_D_RTX, 0);
 }
 
 void tcp_tell_room(struct tcb *c) {
@@ -161,7 +148,6 @@ void tcp_tell_room(struct tcb *c) {
 }
 
 bool tcp_ack(struct tcb *c, const struct seg *s) {
-    uint32_t wnd = (uint32_t)s->wnd << c->snd_wscale;
     /* RFC 5961 section 5.2: neither newer than sent nor older than a window. */
     if (seq_lt(c->snd_max, s->ack) ||
         seq_lt(s->ack, c->snd_una - (c->stack->config.snd_buffer_bytes + 1))) {
@@ -169,16 +155,9 @@ bool tcp_ack(struct tcb *c, const struct seg *s) {
         tcp_challenge(c);
         return false;
     }
-    struct tcp_flight *f = c->flight;
-    uint8_t before = f ? f->sacked_count : 0;
     bool advanced = seq_lt(c->snd_una, s->ack);
-    take_sack(c, s);
-    if (advanced) {
-        advance(c, s->ack);
-    } else if (s->ack == c->snd_una && c->snd_una != c->snd_max && s->len == 0 &&
-               !(s->flags & SEG_FIN) && (wnd == c->snd_wnd || f->sacked_count > before)) {
-        duplicate(c); /* RFC 5681 section 2 */
-    }
+    if (c->flight)
+        settle(c, s);
     update_window(c, s, advanced);
     tcp_tell_room(c);
     return !c->dead;

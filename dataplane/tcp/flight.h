@@ -3,13 +3,16 @@
 #define TGW_TCP_FLIGHT_H
 
 #include "core/bq.h"
+#include "tcp/cc.h"
+#include "tcp/rack.h"
+#include "tcp/sack.h"
 
 struct rte_mbuf;
 
 enum {
-    TCP_SACKED_MAX = 6,
     TCP_OOO_MAX = 256,        /* segments held out of order, a connection */
     TCP_OOO_STACK_MAX = 4096, /* ... and a stack */
+    TCP_OOO_RECENT = 4,
 };
 
 /* A segment that came before its turn: a reference to the mbuf it lies in. */
@@ -20,8 +23,41 @@ struct tcp_ooo {
     uint32_t seq, len;
 };
 
-struct tcp_range {
-    uint32_t start, end;
+/* What came out of order: ascending by sequence number, overlaps allowed. */
+struct tcp_ooo_list {
+    struct tcp_ooo *first, *last;
+    uint32_t count;
+    uint32_t recent[TCP_OOO_RECENT]; /* where segments came lately, the newest first */
+    uint32_t dsack_start, dsack_end; /* a duplicate to be reported; equal: none */
+};
+
+enum tcp_phase {
+    TCP_OPEN,
+    TCP_RECOVERY, /* a loss was found (RFC 6675, RFC 6582) */
+    TCP_LOSS,     /* a retransmission timeout was (RFC 6298) */
+};
+
+enum tcp_loss_timer { TCP_LT_NONE, TCP_LT_RACK, TCP_LT_PROBE };
+
+/* What is being learnt about the path's MTU. Sizes are MSS: payload and TCP options. */
+struct tcp_path {
+    uint32_t sized_end; /* an ACK of this says that sized_mss got through */
+    uint32_t claim_seq; /* the segment that an ICMP error says did not */
+    uint32_t probe_ms;  /* of tcp_now_ms(): when a larger size is tried; 0: not decided */
+    uint16_t sized_mss; /* 0: no such segment is out */
+    uint16_t sized_len; /* its payload */
+    uint16_t claim_mss; /* what that ICMP error asks for, not believed yet; 0: none */
+};
+
+/* What a recovery that proves needless gives back (RFC 4015, RFC 3708). */
+struct tcp_undo {
+    uint32_t cwnd, ssthresh;
+    uint32_t first_ms; /* timestamp of the first retransmission */
+    uint32_t bytes;    /* retransmitted and not reported as duplicate */
+    bool on;           /* a recovery began and nothing proved it right yet */
+    bool sent;         /* it has retransmitted */
+    bool answered;     /* an ACK has told whether the first of them was needed */
+    struct tcp_cc_state cc;
 };
 
 /* What a connection has only while it is not quiet: its queues, what is in flight, what
@@ -30,16 +66,26 @@ struct tcp_range {
  * congestion window go as well, so nothing that counts is lost with it. */
 struct tcp_flight {
     struct bq snd, rcv;
-    struct tcp_ooo *ooo;
+    struct tcp_ooo_list ooo;
     uint64_t unacked_since_ns;
-    uint64_t rtt_start_ns;
-    uint32_t rtt_seq;
-    uint32_t recover, high_rxt;
-    uint32_t ooo_count;
-    struct tcp_range sacked[TCP_SACKED_MAX]; /* ascending, disjoint */
-    uint8_t sacked_count;
+    uint32_t rtt_seq;     /* an ACK beyond it gives the next sample: one a round trip */
+    uint32_t recover;     /* RFC 6582 section 3.2 */
+    uint32_t ecn_recover; /* one answer to ECE a window (RFC 3168 section 6.1.2) */
+    uint32_t tlp_end;     /* RFC 8985 section 7.1 */
+    uint32_t loss_ms;     /* of tcp_now_ms(): when loss_timer is due */
+    struct tcp_path path;
+    uint8_t phase;      /* enum tcp_phase */
+    uint8_t loss_timer; /* enum tcp_loss_timer */
     uint8_t dupacks;
-    bool in_recovery : 1, timing : 1, rtx_now : 1;
+    bool rtx_now : 1;   /* the first retransmission of a recovery waits for no room */
+    bool tlp_now : 1;   /* send a tail loss probe */
+    bool tlp_out : 1;   /* one is on its way */
+    bool tlp_rtx : 1;   /* it was a retransmission */
+    bool tlp_reset : 1; /* data went or was acknowledged: the probe's timer starts anew */
+    struct tcp_undo undo;
+    struct tcp_cc_state cc;
+    struct tcp_rack rack;
+    struct tcp_board board; /* last: its runs are not cleared */
 };
 
 #endif

@@ -1,6 +1,7 @@
 /* Segment arrives: RFC 9293 section 3.10.7. */
+#include "ooo.h"
+#include "recovery.h"
 #include "reply.h"
-#include "tcb.h"
 
 static const uint64_t RELEASED_LIFE_NS = UINT64_C(30000000000);
 
@@ -21,6 +22,10 @@ void tcp_take_syn(struct tcb *c, const struct seg *s) {
     c->ts_on = s->has_ts;
     c->ts_recent = s->ts_val;
     c->sack_on = s->sack_permitted;
+    /* RFC 3168 section 6.1.1: ECE and CWR offer it, ECE alone accepts. */
+    uint8_t ecn = s->flags & (SEG_ECE | SEG_CWR);
+    c->ecn_on =
+        c->stack->config.use_ecn && ecn == (s->flags & SEG_ACK ? SEG_ECE : SEG_ECE | SEG_CWR);
     c->irs = s->seq;
     c->rcv_nxt = s->seq + 1;
     c->rcv_wraps = c->rcv_nxt == 0;
@@ -30,15 +35,22 @@ void tcp_take_syn(struct tcb *c, const struct seg *s) {
     c->cwnd = tcp_initial_cwnd(c);
 }
 
-/* Karn: a SYN that was sent again tells nothing (RFC 6298 section 3). */
-static void syn_rtt(struct tcb *c) {
+/* Karn: a SYN that was sent again tells nothing (RFC 6298 section 3), unless the answer
+ * echoes its timestamp. (That of a cookie holds options: no time.) */
+static void syn_rtt(struct tcb *c, const struct seg *s) {
     if (c->syn_us)
-        tcp_rtt_sample(c, (uint64_t)((uint32_t)(c->stack->now_ns / 1000) - c->syn_us) * 1000);
+        tcp_rtt_sample(c, (uint64_t)(tcp_now_us(c->stack) - c->syn_us) * 1000);
+    else if (c->ts_on && s->has_ts && s->ts_ecr && c->retransmits)
+        tcp_rtt_sample(c, (uint64_t)(tcp_now_ms(c->stack) - s->ts_ecr) * 1000000);
 }
 
 static void become_established(struct tcb *c) {
+    enum { RTTVAR_AFTER_SYN_LOSS_US = 750000 };
+    if (!c->srtt_us && c->retransmits)
+        c->rttvar_us = RTTVAR_AFTER_SYN_LOSS_US; /* RFC 6298 section 5.7: an RTO of 3 s */
     c->state = TCP_ESTABLISHED;
     c->backoff = 0;
+    tcp_path_init(c);
     tcb_deadline(c, TCP_D_RTX, 0);
     if (c->stack->config.keepalive_ms)
         tcb_deadline(c, TCP_D_KEEPALIVE,
@@ -70,7 +82,7 @@ static void syn_sent(struct tcb *c, const struct seg *s) {
         tcb_mark(c);
         return;
     }
-    syn_rtt(c);
+    syn_rtt(c, s);
     c->snd_una = c->snd_nxt = c->snd_max = s->ack;
     become_established(c);
     c->ack_now = true;
@@ -90,7 +102,7 @@ static bool syn_received(struct tcb *c, const struct seg *s) {
     t->half_open--;
     c->snd_una = c->snd_nxt = c->snd_max = s->ack;
     c->snd_wnd = (uint32_t)s->wnd << c->snd_wscale;
-    syn_rtt(c);
+    syn_rtt(c, s);
     become_established(c);
     if (!c->passive) {
         tgw_count(t->counters, TGW_C_tcp_connects, 1);
@@ -159,6 +171,8 @@ static bool acceptable(struct tcb *c, const struct seg *s) {
             answer_limited(c, TGW_R_tcp_out_of_window);
         else
             drop_and_ack(c, TGW_R_tcp_out_of_window);
+        if (s->len && seq_le(s->seq + s->len, c->rcv_nxt))
+            ooo_duplicate(c, s->seq, s->seq + s->len);
         /* An ACK below the window still counts: the peer may be probing. */
         return !(s->flags & (SEG_RST | SEG_SYN)) && (s->flags & SEG_ACK) &&
                seq_le(s->seq, c->rcv_nxt);
@@ -228,6 +242,19 @@ void tcp_finish_if_done(struct tcb *c) {
         tcp_enter_time_wait(c);
 }
 
+/* RFC 3168 section 6.1.3: CWR ends the echo, CE begins it, in this order. */
+static void take_ecn(struct tcb *c, const struct seg *s) {
+    enum { CE = 3 };
+    if (!c->ecn_on || c->dead)
+        return;
+    if (s->flags & SEG_CWR)
+        c->ecn_echo = false;
+    if (s->ecn == CE && s->len) {
+        c->ecn_echo = true;
+        c->ack_now = true;
+    }
+}
+
 static void synchronized(struct tcb *c, const struct seg *s, struct rte_mbuf *m) {
     if (!acceptable(c, s))
         return;
@@ -241,6 +268,7 @@ static void synchronized(struct tcb *c, const struct seg *s, struct rte_mbuf *m)
         return;
     if (c->fin_acked)
         our_fin_acked(c);
+    take_ecn(c, s);
     if (!c->dead && s->len && !c->fin_received)
         tcp_receive(c, s, m);
     if (!c->dead && (s->flags & SEG_FIN) && !c->fin_received && s->seq + s->len == c->rcv_nxt)
@@ -285,24 +313,4 @@ void tcp_input(void *stack, const struct seg *s, struct rte_mbuf *m) {
     struct tcp_stack *t = stack;
     const struct flow_key k = {s->dst, s->src, s->dport, s->sport, 0};
     input(t, s, m, &k, flow_hash(t->key, &k));
-}
-
-/* RFC 5927: believe only what quotes a segment that is in flight. A hard error ends an
- * opening connection, never a live one (RFC 1122 section 4.2.3.9). */
-void tcp_icmp_error(void *stack, const struct net_icmp_error *e) {
-    struct tcp_stack *t = stack;
-    struct tcb *c = tcb_find(t, &e->local, e->lport, &e->remote, e->rport);
-    if (!c || seq_lt(e->seq, c->snd_una) || !seq_lt(e->seq, c->snd_max)) {
-        tgw_count_reason(t->counters, TGW_R_icmp_no_match);
-        return;
-    }
-    uint32_t headers = ip_addr_is4(&e->remote) ? 40 : 60;
-    if (e->too_big && e->mtu >= TCP_MSS_DEFAULT + 40 && e->mtu - headers < c->mss) {
-        c->mss = (uint16_t)(e->mtu - headers); /* RFC 1191 section 6 */
-        c->snd_nxt = c->snd_una;
-        tcb_mark(c);
-    } else if (e->hard && c->state == TCP_SYN_SENT) {
-        tgw_count(t->counters, TGW_C_tcp_connect_failures, 1);
-        tcb_end(c, STREAM_END_REFUSED);
-    }
 }

@@ -1,161 +1,6 @@
 /* The output pass: what a connection owes the network, once a turn. */
+#include "recovery.h"
 #include "reply.h"
-#include "tcb.h"
-#include <rte_byteorder.h>
-#include <rte_mbuf.h>
-#include <rte_tcp.h>
-
-enum { OPTIONS_MAX = 40 };
-
-static void put16(uint8_t *p, uint16_t v) {
-    p[0] = (uint8_t)(v >> 8);
-    p[1] = (uint8_t)v;
-}
-
-static void put32(uint8_t *p, uint32_t v) {
-    put16(p, (uint16_t)(v >> 16));
-    put16(p + 2, (uint16_t)v);
-}
-
-static uint32_t put_timestamps(const struct tcb *c, uint8_t *o) {
-    o[0] = o[1] = 1;
-    o[2] = 8;
-    o[3] = 10;
-    put32(o + 4, tcp_now_ms(c->stack));
-    put32(o + 8, c->ts_recent);
-    return TCP_TS_BYTES;
-}
-
-/* RFC 2018 section 4: the blocks that we hold, the lowest first; adjoining segments
- * make one block. */
-static uint32_t put_sack(const struct tcb *c, uint8_t *o, uint32_t most) {
-    uint32_t n = 0;
-    for (const struct tcp_ooo *e = c->flight->ooo; e && n < most; n++) {
-        uint32_t start = e->seq, end = e->seq + e->len;
-        for (e = e->next; e && seq_le(e->seq, end); e = e->next)
-            end = seq_lt(end, e->seq + e->len) ? e->seq + e->len : end;
-        if (seq_le(start, c->rcv_nxt)) { /* in order, but memory is short: not a gap */
-            n--;
-            continue;
-        }
-        put32(o + 4 + 8 * n, start);
-        put32(o + 8 + 8 * n, end);
-    }
-    if (n == 0)
-        return 0;
-    o[0] = o[1] = 1;
-    o[2] = 5;
-    o[3] = (uint8_t)(2 + 8 * n);
-    return 4 + 8 * n;
-}
-
-static uint32_t put_syn_options(const struct tcb *c, uint8_t *o, bool answer) {
-    uint32_t n = 4;
-    o[0] = 2;
-    o[1] = 4;
-    put16(o + 2, c->mss);
-    if (!answer || c->wscale_on) {
-        o[n] = 1;
-        o[n + 1] = 3;
-        o[n + 2] = 3;
-        o[n + 3] = TCP_WSCALE;
-        n += 4;
-    }
-    if (!answer || c->sack_on) {
-        o[n] = o[n + 1] = 1;
-        o[n + 2] = 4;
-        o[n + 3] = 2;
-        n += 4;
-    }
-    if (!answer || c->ts_on)
-        n += put_timestamps(c, o + n);
-    return n;
-}
-
-static uint32_t put_options(const struct tcb *c, uint8_t *o, uint8_t flags) {
-    if (flags & SEG_SYN)
-        return put_syn_options(c, o, flags & SEG_ACK);
-    uint32_t n = c->ts_on ? put_timestamps(c, o) : 0;
-    if (c->sack_on && c->flight && c->flight->ooo)
-        n += put_sack(c, o + n, c->ts_on ? 3 : 4);
-    return n;
-}
-
-/* No more than a window field can say: a peer without scaling (RFC 7323 section 2.2)
- * would be sent updates for ever. */
-uint32_t tcp_rcv_space(const struct tcb *c) {
-    uint32_t most = c->stack->config.rcv_buffer_bytes, told = UINT32_C(65535) << c->rcv_wscale;
-    most = most < told ? most : told;
-    return tcb_unread(c) < most ? most - tcb_unread(c) : 0;
-}
-
-uint32_t tcp_syn_window(const struct tcp_stack *t) {
-    uint32_t most = t->config.rcv_buffer_bytes;
-    return most < 65535 ? most : 65535;
-}
-
-/* The window to advertise: never less than promised (RFC 9293 section 3.8.6), no
- * silly small steps up (section 3.8.6.2.2). */
-static uint32_t window(struct tcb *c) {
-    uint32_t edge = c->rcv_nxt + tcp_rcv_space(c);
-    uint32_t step = c->mss < c->stack->config.rcv_buffer_bytes / 2
-                        ? c->mss
-                        : c->stack->config.rcv_buffer_bytes / 2;
-    if (seq_lt(edge, c->rcv_adv + step) && seq_lt(c->rcv_nxt, c->rcv_adv))
-        edge = c->rcv_adv;
-    if (seq_lt(edge, c->rcv_adv))
-        edge = c->rcv_adv;
-    uint32_t wnd = edge - c->rcv_nxt;
-    uint32_t most = UINT32_C(65535) << c->rcv_wscale;
-    return wnd < most ? wnd : most;
-}
-
-static uint16_t window_field(struct tcb *c, uint8_t flags) {
-    uint32_t wnd = window(c);
-    uint8_t shift = flags & SEG_SYN ? 0 : c->rcv_wscale; /* RFC 7323 section 2.2 */
-    uint32_t field = wnd >> shift < 65535 ? wnd >> shift : 65535;
-    uint32_t edge = c->rcv_nxt + (field << shift);
-    if (seq_lt(c->rcv_adv, edge))
-        c->rcv_adv = edge;
-    if (field == 0)
-        tgw_count(c->stack->counters, TGW_C_tcp_zero_windows, 1);
-    return (uint16_t)field;
-}
-
-/* Build and send one segment with `len` bytes of the send queue from `seq` on. False
- * when there is no mbuf: the timers will try again. */
-static bool emit(struct tcb *c, uint32_t seq, uint32_t len, uint8_t flags) {
-    struct tcp_stack *t = c->stack;
-    uint8_t options[OPTIONS_MAX];
-    uint32_t opt = put_options(c, options, flags);
-    struct rte_mbuf *m = net_tx_alloc(t->net);
-    if (!m)
-        return false;
-    uint8_t *head =
-        (uint8_t *)rte_pktmbuf_append(m, (uint16_t)(sizeof(struct rte_tcp_hdr) + opt + len));
-    if (!head) {
-        rte_pktmbuf_free(m);
-        return false;
-    }
-    put16(head, c->lport);
-    put16(head + 2, c->rport);
-    put32(head + 4, seq);
-    put32(head + 8, flags & SEG_ACK ? c->rcv_nxt : 0);
-    head[12] = (uint8_t)((sizeof(struct rte_tcp_hdr) + opt) / 4 << 4);
-    head[13] = flags;
-    put16(head + 14, window_field(c, flags));
-    put32(head + 16, 0); /* checksum, urgent pointer */
-    memcpy(head + sizeof(struct rte_tcp_hdr), options, opt);
-    if (len)
-        bq_copy(&c->flight->snd, seq - c->snd_una, head + sizeof(struct rte_tcp_hdr) + opt, len);
-    net_output(t->net, t->now_ns, m, &c->local, &c->remote, 0, c->iface);
-    tgw_count(t->counters, TGW_C_tcp_segments_out, 1);
-    if (flags & SEG_ACK) {
-        c->ack_now = c->ack_later = false;
-        c->rcv_acked = c->rcv_nxt;
-    }
-    return true;
-}
 
 void tcp_challenge(struct tcb *c) {
     if (!tcp_answer_allowed(c->stack))
@@ -165,133 +10,162 @@ void tcp_challenge(struct tcb *c) {
     tcb_mark(c);
 }
 
-static uint32_t payload_max(const struct tcb *c) {
-    uint32_t opt = c->ts_on ? TCP_TS_BYTES : 0;
-    if (c->sack_on && c->flight && c->flight->ooo)
-        opt = OPTIONS_MAX;
-    return c->mss - opt;
-}
-
-static void start_timing(struct tcb *c, uint32_t seq) {
+/* `n` numbers of new data went. */
+static void sent(struct tcb *c, uint32_t n, uint32_t len) {
     struct tcp_flight *f = c->flight;
-    if (f->timing)
-        return;
-    f->timing = true;
-    f->rtt_seq = seq;
-    f->rtt_start_ns = c->stack->now_ns;
-}
-
-static void advance_snd_nxt(struct tcb *c, uint32_t n) {
-    bool again = seq_lt(c->snd_nxt, c->snd_max);
     if (c->snd_una == c->snd_max)
-        c->flight->unacked_since_ns = c->stack->now_ns;
-    if (again) {
-        c->retransmits++;
-        c->flight->timing = false; /* Karn: RFC 6298 section 3 */
-        tgw_count(c->stack->counters, TGW_C_tcp_retransmits, 1);
-    } else {
-        tgw_count(c->stack->counters, TGW_C_tcp_bytes_out, n);
-        start_timing(c, c->snd_nxt + n);
-    }
+        f->unacked_since_ns = c->stack->now_ns;
+    tgw_count(c->stack->counters, TGW_C_tcp_bytes_out, len);
     c->snd_nxt += n;
-    if (seq_lt(c->snd_max, c->snd_nxt)) {
-        c->snd_wraps += c->snd_nxt < c->snd_max;
-        c->snd_max = c->snd_nxt;
-    }
+    c->snd_wraps += c->snd_nxt < c->snd_max;
+    c->snd_max = c->snd_nxt;
+    tcp_board_sent(&f->board, c->snd_max, tcp_now_us(c->stack));
+    f->tlp_reset = true;
+    if (len)
+        tcp_path_sent(c, c->snd_max, len);
 }
 
-/* The first gap at or after high_rxt that the peer's SACK blocks leave open. */
-static bool next_hole(const struct tcb *c, uint32_t *start, uint32_t *end) {
-    uint32_t at = seq_lt(c->snd_una, c->flight->high_rxt) ? c->flight->high_rxt : c->snd_una;
-    for (uint8_t i = 0; i < c->flight->sacked_count; i++) {
-        if (seq_lt(at, c->flight->sacked[i].start)) {
-            *start = at;
-            *end = c->flight->sacked[i].start;
-            return true;
-        }
-        if (seq_lt(at, c->flight->sacked[i].end))
-            at = c->flight->sacked[i].end;
-    }
-    *start = c->snd_una; /* without SACK information: the first segment */
-    *end = c->snd_max;
-    return c->flight->sacked_count == 0 && at == c->snd_una;
-}
-
-/* RFC 6675 section 5, one segment for each time an ACK asked for it. */
-static void retransmit(struct tcb *c) {
-    uint32_t start, end, data_end = c->snd_una + tcb_queued(c);
-    c->flight->rtx_now = false;
-    if (!next_hole(c, &start, &end))
-        return;
-    if (seq_lt(data_end, end))
-        end = data_end;
-    uint32_t len = seq_lt(start, end) ? end - start : 0;
-    bool fin = c->fin_queued && len == 0 && start == data_end;
-    if (len > payload_max(c))
-        len = payload_max(c);
-    if (len == 0 && !fin)
-        return;
-    if (!emit(c, start, len, (uint8_t)(SEG_ACK | (fin ? SEG_FIN : 0))))
-        return;
-    c->flight->high_rxt = start + len + fin;
+/* [from, to) went again. */
+static void resent(struct tcb *c, uint32_t from, uint32_t to) {
+    struct tcp_flight *f = c->flight;
+    tcp_board_resent(&f->board, from, to, tcp_now_us(c->stack));
+    tcp_path_resent(c, from);
     c->retransmits++;
-    c->flight->timing = false;
     tgw_count(c->stack->counters, TGW_C_tcp_retransmits, 1);
-    tgw_count(c->stack->counters, TGW_C_tcp_fast_retransmits, 1);
-}
-
-static uint32_t sacked_bytes(const struct tcb *c) {
-    uint32_t n = 0;
-    for (uint8_t i = 0; i < c->flight->sacked_count; i++)
-        n += c->flight->sacked[i].end - c->flight->sacked[i].start;
-    return n;
-}
-
-/* What may still be sent. During recovery bytes that left the network (SACKed, or a
- * duplicate ACK each) make room for new ones. */
-static uint32_t send_window(const struct tcb *c) {
-    uint32_t cwnd = c->cwnd;
-    if (c->flight->in_recovery)
-        cwnd += c->flight->sacked_count ? sacked_bytes(c) : (uint32_t)c->flight->dupacks * c->mss;
-    uint32_t wnd = cwnd < c->snd_wnd ? cwnd : c->snd_wnd;
-    uint32_t inflight = c->snd_nxt - c->snd_una;
-    return inflight < wnd ? wnd - inflight : 0;
-}
-
-static void send_data(struct tcb *c) {
-    uint32_t data_end = c->snd_una + tcb_queued(c);
-    while (seq_lt(c->snd_nxt, data_end)) {
-        uint32_t left = data_end - c->snd_nxt, room = send_window(c), most = payload_max(c);
-        uint32_t n = left < room ? left : room;
-        n = n < most ? n : most;
-        /* Sender's silly window avoidance: a short segment only at the end of the data. */
-        if (n == 0 || (n < most && n < left && c->snd_nxt != c->snd_una))
-            return;
-        if (!emit(c, c->snd_nxt, n, (uint8_t)(SEG_ACK | (n == left ? SEG_PSH : 0))))
-            return;
-        advance_snd_nxt(c, n);
+    if (f->phase == TCP_RECOVERY) {
+        tgw_count(c->stack->counters, TGW_C_tcp_fast_retransmits, 1);
+        tcb_deadline(c, TCP_D_RTX, 0); /* RFC 6675 section 6: the timer runs anew */
     }
-    if (c->fin_queued && c->snd_nxt == data_end && tcb_flight(c) &&
-        emit(c, data_end, 0, SEG_ACK | SEG_FIN))
-        advance_snd_nxt(c, 1);
+    if (f->undo.on && !f->undo.sent) {
+        f->undo.sent = true;
+        f->undo.first_ms = tcp_now_ms(c->stack);
+    }
+    f->undo.bytes += to - from;
+}
+
+static uint32_t data_end(const struct tcb *c) {
+    return c->snd_una + tcb_queued(c);
+}
+
+static uint8_t push_at(const struct tcb *c, uint32_t end) {
+    return end == data_end(c) ? SEG_ACK | SEG_PSH : SEG_ACK;
+}
+
+/* One segment of what is lost from `from` on. What is queued behind it and was never sent
+ * fills it up. */
+static bool resend(struct tcb *c, uint32_t from, uint32_t to) {
+    uint32_t edge = c->snd_una + c->snd_wnd, sent_to = c->snd_max;
+    uint32_t most = seq_min(from + tcp_payload_max(c), seq_min(edge, data_end(c)));
+    if (from == data_end(c)) { /* the FIN */
+        if (!c->fin_queued || !tcp_emit(c, from, 0, SEG_ACK | SEG_FIN))
+            return false;
+        resent(c, from, from + 1);
+        return true;
+    }
+    uint32_t end = to == sent_to ? most : seq_min(most, to);
+    if (!seq_lt(from, end) || !tcp_emit(c, from, end - from, push_at(c, end)))
+        return false;
+    resent(c, from, seq_min(end, sent_to));
+    if (seq_lt(sent_to, end))
+        sent(c, end - sent_to, end - sent_to);
+    return true;
+}
+
+/* RFC 6675 section 5, step C: what is lost goes first, as far as the pipe has room. The
+ * first of a recovery goes in any case (step 4.3). */
+static void send_lost(struct tcb *c) {
+    struct tcp_flight *f = c->flight;
+    uint32_t from, to;
+    while (c->snd_wnd && tcp_board_first_lost(&f->board, &from, &to)) {
+        uint32_t len = seq_min(to, from + tcp_payload_max(c)) - from;
+        if (!f->rtx_now && tcp_pipe(c) + len > c->cwnd)
+            return;
+        if (!resend(c, from, to))
+            return;
+        f->rtx_now = false;
+    }
+    f->rtx_now = false;
+}
+
+static uint32_t send_room(const struct tcb *c) {
+    uint32_t pipe = tcp_pipe(c), edge = c->snd_una + c->snd_wnd;
+    uint32_t room = pipe < c->cwnd ? c->cwnd - pipe : 0;
+    uint32_t wnd = seq_lt(c->snd_nxt, edge) ? edge - c->snd_nxt : 0;
+    return room < wnd ? room : wnd;
+}
+
+/* How much of what is queued goes in the next segment; 0: nothing now. */
+static uint32_t next_length(struct tcb *c) {
+    uint32_t left = data_end(c) - c->snd_nxt, room = send_room(c), most = tcp_payload_max(c);
+    uint32_t probe = tcp_path_probe(c, left);
+    if (probe && probe <= room)
+        return probe;
+    uint32_t n = left < room ? left : room;
+    n = n < most ? n : most;
+    /* RFC 9293 section 3.8.6.2.1: a short segment only at the end of the data. */
+    return n < most && n < left && c->snd_nxt != c->snd_una ? 0 : n;
+}
+
+static void send_new(struct tcb *c) {
+    uint32_t n;
+    while (c->flight && seq_lt(c->snd_nxt, data_end(c)) && (n = next_length(c)) > 0) {
+        if (!tcp_emit_data(c, c->snd_nxt, n, push_at(c, c->snd_nxt + n)))
+            return;
+        sent(c, n, n);
+    }
+    if (c->fin_queued && c->snd_nxt == data_end(c) && tcb_flight(c) &&
+        tcp_emit(c, c->snd_nxt, 0, SEG_ACK | SEG_FIN))
+        sent(c, 1, 0);
+}
+
+/* RFC 8985 section 7.3: new data if there is any, else the end of what was sent. */
+static void tail_probe(struct tcb *c) {
+    struct tcp_flight *f = c->flight;
+    uint32_t edge = c->snd_una + c->snd_wnd, most = tcp_payload_max(c);
+    uint32_t end = seq_min(c->snd_nxt + most, seq_min(edge, data_end(c)));
+    f->tlp_now = false;
+    if (c->snd_una == c->snd_max)
+        return;
+    f->tlp_rtx = !seq_lt(c->snd_nxt, end);
+    if (f->tlp_rtx) {
+        bool fin = c->snd_max != data_end(c) && c->fin_queued && !seq_lt(c->snd_max, data_end(c));
+        uint32_t stop = c->snd_max - fin;
+        uint32_t from = seq_lt(c->snd_una, stop - most) ? stop - most : c->snd_una;
+        if (!tcp_emit(c, from, stop - from, (uint8_t)(push_at(c, stop) | (fin ? SEG_FIN : 0))))
+            return;
+        resent(c, from, c->snd_max);
+    } else {
+        uint32_t n = end - c->snd_nxt;
+        if (!tcp_emit_data(c, c->snd_nxt, n, push_at(c, end)))
+            return;
+        sent(c, n, n);
+    }
+    f->tlp_out = true;
+    f->tlp_end = c->snd_max;
+    tgw_count(c->stack->counters, TGW_C_tcp_tlp, 1);
 }
 
 /* A byte, or the FIN, into a window that is closed (RFC 9293 section 3.8.6.1). */
 static void probe(struct tcb *c) {
     c->probe_now = false;
     bool byte = tcb_queued(c) > 0;
-    if (!emit(c, c->snd_una, byte, (uint8_t)(SEG_ACK | (byte || !c->fin_queued ? 0 : SEG_FIN))))
+    if (!tcp_emit(c, c->snd_una, byte, (uint8_t)(SEG_ACK | (byte || !c->fin_queued ? 0 : SEG_FIN))))
         return;
     tgw_count(c->stack->counters, TGW_C_tcp_zero_window_probes, 1);
     if (c->snd_nxt == c->snd_una && byte)
-        advance_snd_nxt(c, 1);
+        sent(c, 1, 1);
 }
 
 static void send_syn(struct tcb *c) {
     uint8_t flags = c->state == TCP_SYN_SENT ? SEG_SYN : SEG_SYN | SEG_ACK;
     if (c->snd_nxt != c->iss)
         return;
-    if (emit(c, c->iss, 0, flags)) {
+    /* RFC 3168 section 6.1.1; a SYN that got no answer goes without (6.1.1.1). */
+    if (flags == SEG_SYN && c->stack->config.use_ecn && c->backoff == 0)
+        flags |= SEG_ECE | SEG_CWR;
+    else if (flags != SEG_SYN && c->ecn_on)
+        flags |= SEG_ECE;
+    if (tcp_emit(c, c->iss, 0, flags)) {
         bool again = c->snd_max != c->iss;
         uint32_t now_us = (uint32_t)(c->stack->now_ns / 1000);
         c->syn_us = again ? 0 : now_us ? now_us : 1;
@@ -330,21 +204,48 @@ static uint32_t ack_seq(const struct tcb *c) {
     return seq_lt(edge, c->snd_nxt) ? edge : c->snd_nxt;
 }
 
+/* RFC 8985 section 7.2. The last keystroke and the last line of output have nothing behind
+ * them whose ACK could show their loss. */
+static void arm_tail_probe(struct tcb *c) {
+    enum { PEER_ACK_DELAY_US = 200000, FIRST_US = 1000000, SLACK_US = 2000 };
+    struct tcp_flight *f = c->flight;
+    if (!f || !f->tlp_reset)
+        return;
+    f->tlp_reset = false;
+    if (f->loss_timer == TCP_LT_RACK)
+        return;
+    if (!c->sack_on || f->phase != TCP_OPEN || f->tlp_out || f->board.count == 0 ||
+        f->board.sacked_bytes || c->snd_wnd == 0 || c->backoff) {
+        tcp_loss_deadline(c, TCP_LT_NONE, 0);
+        return;
+    }
+    uint32_t wait_us = c->srtt_us ? 2 * c->srtt_us + SLACK_US : FIRST_US;
+    if (c->snd_max - c->snd_una <= c->mss)
+        wait_us += PEER_ACK_DELAY_US;
+    uint32_t rto_us = (uint32_t)(tcp_rto_ns(c) / 1000); /* the timer was set in this turn */
+    tcp_loss_deadline(c, TCP_LT_PROBE, wait_us < rto_us ? wait_us : rto_us);
+}
+
 void tcp_output(struct tcb *c) {
     if (c->state == TCP_SYN_SENT || c->state == TCP_SYN_RECEIVED) {
         send_syn(c);
         return;
     }
-    if (c->flight && c->flight->rtx_now)
-        retransmit(c);
     if (c->probe_now)
         probe(c);
-    send_data(c);
+    if (c->flight && c->flight->tlp_now)
+        tail_probe(c);
+    if (c->flight)
+        send_lost(c);
+    if (!c->flight || c->flight->board.lost_bytes == 0)
+        send_new(c);
     if (c->keepalive_now && c->snd_una == c->snd_max)
-        emit(c, c->snd_una - 1, 0, SEG_ACK); /* below the window: the peer must answer */
+        tcp_emit(c, c->snd_una - 1, 0, SEG_ACK); /* below the window: the peer must answer */
     c->keepalive_now = false;
     if (c->ack_now || window_update_due(c))
-        emit(c, ack_seq(c), 0, SEG_ACK);
-    if (c->state != TCP_TIME_WAIT)
-        arm_retransmit(c);
+        tcp_emit(c, ack_seq(c), 0, SEG_ACK);
+    if (c->state == TCP_TIME_WAIT)
+        return;
+    arm_retransmit(c);
+    arm_tail_probe(c);
 }

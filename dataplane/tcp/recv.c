@@ -1,6 +1,5 @@
-/* In-order delivery and the out-of-order list. */
-#include "tcb.h"
-#include <rte_mbuf.h>
+/* In-order delivery. */
+#include "ooo.h"
 
 /* Let the owner read straight from the mbuf; what it leaves is copied. Returns how many
  * bytes were taken in, by either. */
@@ -44,28 +43,8 @@ static void take(struct tcb *c, const uint8_t *data, uint32_t len) {
     tgw_count(c->stack->counters, TGW_C_tcp_bytes_in, taken);
 }
 
-static void keep(struct tcb *c, const struct seg *s, struct rte_mbuf *m) {
-    struct tcp_stack *t = c->stack;
-    struct tcp_flight *f = tcb_flight(c);
-    struct tcp_ooo **at = f ? &f->ooo : NULL;
-    tgw_count(t->counters, TGW_C_tcp_ooo_segments, 1);
-    while (at && *at && seq_lt((*at)->seq, s->seq))
-        at = &(*at)->next;
-    if (at && *at && (*at)->seq == s->seq && (*at)->len >= s->len)
-        return; /* we hold it already */
-    struct tcp_ooo *o = at && f->ooo_count < TCP_OOO_MAX ? pool_alloc(&t->ooos) : NULL;
-    if (!o) {
-        tgw_count_reason(t->counters, TGW_R_tcp_ooo_limit);
-        return;
-    }
-    rte_pktmbuf_refcnt_update(m, 1);
-    *o = (struct tcp_ooo){*at, m, s->payload, s->seq, s->len};
-    *at = o;
-    f->ooo_count++;
-}
-
 static struct tcp_ooo *first_ooo(const struct tcb *c) {
-    return c->flight ? c->flight->ooo : NULL;
+    return c->flight ? c->flight->ooo.first : NULL;
 }
 
 /* Deliver what the list now holds in order. */
@@ -79,10 +58,7 @@ static void drain_ooo(struct tcb *c) {
             if (c->dead || c->rcv_nxt - before < fresh)
                 return; /* no room: the rest stays */
         }
-        c->flight->ooo = o->next;
-        c->flight->ooo_count--;
-        rte_pktmbuf_free(o->m);
-        pool_free(&c->stack->ooos, o);
+        ooo_drop_first(c);
     }
 }
 
@@ -94,6 +70,8 @@ static void ack_at_once(struct tcb *c) {
 void tcp_receive(struct tcb *c, const struct seg *s, struct rte_mbuf *m) {
     struct seg in = *s;
     uint32_t old = seq_lt(s->seq, c->rcv_nxt) ? c->rcv_nxt - s->seq : 0;
+    if (old)
+        ooo_duplicate(c, s->seq, s->seq + (old < in.len ? old : in.len));
     if (old >= in.len) { /* a duplicate: only the ACK */
         ack_at_once(c);
         return;
@@ -103,10 +81,10 @@ void tcp_receive(struct tcb *c, const struct seg *s, struct rte_mbuf *m) {
     in.len -= old;
     if (in.seq != c->rcv_nxt) {
         ack_at_once(c);
-        keep(c, &in, m);
+        ooo_keep(c, &in, m);
         return;
     }
-    bool gap = c->flight && c->flight->ooo;
+    bool gap = first_ooo(c) != NULL;
     uint32_t end = in.seq + in.len;
     take(c, in.payload, in.len);
     if (c->dead)

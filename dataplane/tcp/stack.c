@@ -1,6 +1,6 @@
 #include "core/region.h"
+#include "ooo.h"
 #include "siphash.h"
-#include "tcb.h"
 #include <rte_mbuf.h>
 #include <stdlib.h>
 
@@ -146,25 +146,16 @@ struct tcb *tcb_make(struct tcp_stack *t, const struct ip_addr *local, uint16_t 
     return c;
 }
 
-void ooo_clear(struct tcb *c) {
-    struct tcp_flight *f = c->flight;
-    while (f && f->ooo) {
-        struct tcp_ooo *o = f->ooo;
-        f->ooo = o->next;
-        rte_pktmbuf_free(o->m);
-        pool_free(&c->stack->ooos, o);
-    }
-    if (f)
-        f->ooo_count = 0;
-}
-
 struct tcp_flight *tcb_flight(struct tcb *c) {
     if (c->flight)
         return c->flight;
     struct tcp_flight *f = pool_alloc(&c->stack->flights);
     if (!f)
         return NULL;
-    *f = (struct tcp_flight){.recover = c->snd_una, .high_rxt = c->snd_una};
+    memset(f, 0, offsetof(struct tcp_flight, board));
+    f->recover = f->ecn_recover = f->rtt_seq = c->snd_una;
+    tcp_rack_init(&f->rack, c->snd_una);
+    tcp_board_init(&f->board, c->snd_una);
     c->flight = f;
     return f;
 }
@@ -172,7 +163,7 @@ struct tcp_flight *tcb_flight(struct tcb *c) {
 bool tcb_is_quiet(const struct tcb *c) {
     const struct tcp_flight *f = c->flight;
     return c->snd_una == c->snd_max && !c->fin_queued &&
-           (!f || (!f->snd.bytes && !f->rcv.bytes && !f->ooo));
+           (!f || (!f->snd.bytes && !f->rcv.bytes && !f->ooo.first));
 }
 
 void tcb_rest(struct tcb *c) {
@@ -335,7 +326,10 @@ static void check_tcb(const struct tcb *c) {
     assert(seq_le(c->snd_una, c->snd_nxt) && seq_le(c->snd_nxt, c->snd_max));
     assert(tcb_queued(c) <= c->stack->config.snd_buffer_bytes);
     assert(tcb_unread(c) <= c->stack->config.rcv_buffer_bytes);
-    assert(!c->flight || c->flight->ooo_count <= TCP_OOO_MAX);
+    assert(!c->flight || c->flight->ooo.count <= TCP_OOO_MAX);
+    assert(!c->flight ||
+           (tcp_board_good(&c->flight->board) && c->flight->board.start == c->snd_una &&
+            tcp_board_end(&c->flight->board) == c->snd_max));
     /* A flight goes back some time. */
     assert(!c->flight || c->marked || !tcb_is_quiet(c) || timer_is_set(&c->timer));
     /* Nothing waits for ever: unacknowledged data has a timer. */

@@ -3,6 +3,7 @@
 #define TGW_TCP_TCB_H
 
 #include "tcp/flight.h"
+#include "tcp/seq.h"
 #include "tcp/stack.h"
 #include <assert.h>
 #include <stddef.h>
@@ -27,6 +28,7 @@ enum {
     TCP_PERSIST_MAX_MS = 60000,
     TCP_MSS_DEFAULT = 536, /* RFC 9293 section 3.7.1 */
     TCP_TS_BYTES = 12,
+    TCP_OPTIONS_MAX = 40,
 };
 
 /* Deadlines of one connection; its one timer is set to the earliest. */
@@ -63,6 +65,9 @@ struct tcb {
     bool ack_later : 1;  /* an ACK is owed and waits for data to ride on */
     bool ack_listed : 1; /* on one of the stack's lists of such; freed only when off it */
     bool want_write : 1, fin_queued : 1, fin_received : 1, fin_acked : 1, passive : 1;
+    bool ecn_on : 1;   /* agreed on */
+    bool ecn_echo : 1; /* CE came: ECE goes until CWR comes */
+    bool ecn_cwr : 1;  /* the next new data carries CWR */
 
     /* Line 3: timers and what is seldom asked for. */
     struct timer timer;                /* at or before the earliest deadline */
@@ -71,19 +76,18 @@ struct tcb {
     uint32_t ssthresh;
     uint32_t iss, irs;
     uint16_t snd_wraps, rcv_wraps; /* of the sequence numbers: counts bytes */
-    uint32_t syn_us;               /* when the SYN was sent; 0: more than once */
+    union {
+        uint32_t syn_us; /* while it opens: when the SYN was sent; 0: more than once */
+        struct {
+            uint16_t mss_max;   /* what the link and the peer allow; mss is what the path does */
+            uint16_t mss_acked; /* the largest segment that got through (RFC 5927 section 7.2) */
+        };
+    };
     uint32_t retransmits;
 };
 _Static_assert(offsetof(struct tcb, lport) == 64, "line 1 ends with the addresses");
 _Static_assert(offsetof(struct tcb, timer) == 128, "two hot lines");
 _Static_assert(sizeof(struct tcb) <= 192, "a third, cold line and no more");
-
-static inline bool seq_lt(uint32_t a, uint32_t b) {
-    return (int32_t)(a - b) < 0;
-}
-static inline bool seq_le(uint32_t a, uint32_t b) {
-    return (int32_t)(a - b) <= 0;
-}
 
 /* stack.c */
 struct tcb *tcb_find(struct tcp_stack *t, const struct ip_addr *local, uint16_t lport,
@@ -99,9 +103,11 @@ void tcb_kill(struct tcb *c);
 void tcb_end(struct tcb *c, enum stream_end why);
 void tcb_mark(struct tcb *c);
 uint32_t tcp_now_ms(const struct tcp_stack *t);
+static inline uint32_t tcp_now_us(const struct tcp_stack *t) {
+    return (uint32_t)(t->now_ns / 1000);
+}
 uint32_t tcp_rcv_space(const struct tcb *c);
 uint32_t tcp_syn_window(const struct tcp_stack *t); /* of a SYN, hence unscaled */
-void ooo_clear(struct tcb *c);
 /* The flight, made if there is none; NULL when memory is short. */
 struct tcp_flight *tcb_flight(struct tcb *c);
 /* True when nothing is queued, unread, in flight or out of order. */
@@ -121,10 +127,21 @@ static inline uint32_t tcb_unread(const struct tcb *c) {
 
 /* timers.c */
 void tcb_deadline(struct tcb *c, enum tcp_deadline which, uint64_t at_ns);
+/* The flight's own: a tail loss probe or the reordering window, `wait_us` from now; 0 of
+ * TCP_LT_NONE: none. */
+void tcp_loss_deadline(struct tcb *c, enum tcp_loss_timer which, uint32_t wait_us);
 void tcp_timer_fired(void *stack, struct timer *timer);
 void tcp_rtt_sample(struct tcb *c, uint64_t rtt_ns);
 uint32_t tcp_rto_ms(const struct tcb *c); /* RFC 6298 section 2, without backoff */
 uint64_t tcp_rto_ns(const struct tcb *c); /* with it */
+
+/* segment.c: builds and hands down one segment. False when there is no mbuf: the timers
+ * will try again. */
+bool tcp_emit(struct tcb *c, uint32_t seq, uint32_t len, uint8_t flags);
+/* New data, which ECN may mark (RFC 3168 section 6.1). */
+bool tcp_emit_data(struct tcb *c, uint32_t seq, uint32_t len, uint8_t flags);
+/* Payload that goes with the options of now. */
+uint32_t tcp_payload_max(const struct tcb *c);
 
 /* output.c */
 void tcp_output(struct tcb *c);

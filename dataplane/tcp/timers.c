@@ -1,5 +1,5 @@
 /* One timer a connection, set to the earliest of its deadlines. */
-#include "tcb.h"
+#include "recovery.h"
 
 enum {
     RTO_FIRST_MS = 1000, /* RFC 6298 section 2.1 */
@@ -29,6 +29,10 @@ static void arm(struct tcb *c) {
         if (c->deadline_ms[i] && left < earliest)
             earliest = left;
     }
+    if (c->flight && c->flight->loss_timer != TCP_LT_NONE) {
+        int32_t left = (int32_t)(c->flight->loss_ms - (uint32_t)now_ms);
+        earliest = left < earliest ? left : earliest;
+    }
     if (earliest == INT32_MAX)
         return;
     uint64_t at_ms = now_ms + (uint64_t)(int64_t)earliest;
@@ -40,6 +44,15 @@ void tcb_deadline(struct tcb *c, enum tcp_deadline which, uint64_t at_ns) {
     c->deadline_ms[which] = at_ns ? deadline_of(at_ns) : 0;
     if (at_ns)
         arm(c);
+}
+
+void tcp_loss_deadline(struct tcb *c, enum tcp_loss_timer which, uint32_t wait_us) {
+    struct tcp_flight *f = c->flight;
+    f->loss_timer = (uint8_t)which;
+    if (which == TCP_LT_NONE)
+        return;
+    f->loss_ms = deadline_of(c->stack->now_ns + (uint64_t)wait_us * 1000);
+    arm(c);
 }
 
 /* RFC 6298 section 2; the lower bound is Linux's, the upper one section 2.5's. */
@@ -56,8 +69,8 @@ void tcp_rtt_sample(struct tcb *c, uint64_t rtt_ns) {
 }
 
 uint32_t tcp_rto_ms(const struct tcb *c) {
-    if (!c->srtt_us)
-        return RTO_FIRST_MS;
+    if (!c->srtt_us) /* section 5.7 has set the variance when a SYN was lost */
+        return c->rttvar_us ? 4 * c->rttvar_us / 1000 : RTO_FIRST_MS;
     uint32_t rto_ms = (c->srtt_us + 4 * c->rttvar_us) / 1000;
     return rto_ms < RTO_MIN_MS ? RTO_MIN_MS : rto_ms > RTO_MAX_MS ? RTO_MAX_MS : rto_ms;
 }
@@ -86,26 +99,6 @@ static bool given_up(const struct tcb *c) {
     return waited_ms > c->stack->config.user_timeout_ms;
 }
 
-/* RFC 5681 section 3.1, RFC 6298 section 5.4 to 5.7: back to the start of what is
- * unacknowledged; SACK information may have been reneged on (RFC 2018 section 8). */
-static void retransmission_timeout(struct tcb *c) {
-    struct tcp_flight *f = c->flight;
-    uint32_t inflight = c->snd_max - c->snd_una;
-    tgw_count(c->stack->counters, TGW_C_tcp_rto, 1);
-    if (c->backoff == 0)
-        c->ssthresh = inflight / 2 > 2u * c->mss ? inflight / 2 : 2u * c->mss;
-    c->cwnd = c->mss;
-    c->snd_nxt = c->snd_una;
-    if (!f)
-        return;
-    f->high_rxt = c->snd_una;
-    f->sacked_count = 0;
-    f->in_recovery = false;
-    f->recover = c->snd_max;
-    f->dupacks = 0;
-    f->timing = false;
-}
-
 static void rtx_fired(struct tcb *c) {
     bool opening = is_opening(c);
     if (!opening && tcb_is_quiet(c)) {
@@ -122,11 +115,15 @@ static void rtx_fired(struct tcb *c) {
         tcb_end(c, STREAM_END_TIMEOUT);
         return;
     }
+    if (opening)
+        c->snd_nxt = c->iss;
     if (!opening && c->snd_wnd == 0)
         c->probe_now = true;
     else
-        retransmission_timeout(c);
+        tcp_recovery_timeout(c);
     c->backoff++;
+    if (c->snd_wnd)
+        tcp_path_timeout(c);
     tcb_deadline(c, TCP_D_RTX, c->stack->now_ns + tcp_rto_ns(c));
     tcb_mark(c);
 }
@@ -153,12 +150,33 @@ static void keepalive_fired(struct tcb *c) {
     tcb_deadline(c, TCP_D_KEEPALIVE, c->stack->now_ns + ms(KEEPALIVE_INTERVAL_MS));
 }
 
+/* RFC 8985: the reordering window is over (section 6.2 step 5), or a probe is due (7.3).
+ * The retransmission timer then runs anew behind the probe. */
+static void loss_fired(struct tcb *c) {
+    struct tcp_flight *f = c->flight;
+    enum tcp_loss_timer which = f->loss_timer;
+    f->loss_timer = TCP_LT_NONE;
+    if (which == TCP_LT_RACK) {
+        tcp_recovery_detect(c);
+        return;
+    }
+    f->tlp_now = true;
+    tcb_deadline(c, TCP_D_RTX, c->stack->now_ns + tcp_rto_ns(c));
+    tcb_mark(c);
+}
+
+static bool is_due(uint32_t at_ms, uint32_t now_ms) {
+    return (int32_t)(at_ms - now_ms) <= 0;
+}
+
 void tcp_timer_fired(void *stack, struct timer *timer) {
     struct tcp_stack *t = stack;
     struct tcb *c = (struct tcb *)((char *)timer - offsetof(struct tcb, timer));
     uint32_t now_ms = tcp_now_ms(t);
+    if (c->flight && c->flight->loss_timer != TCP_LT_NONE && is_due(c->flight->loss_ms, now_ms))
+        loss_fired(c);
     for (int i = 0; i < TCP_D_COUNT && !c->dead; i++) {
-        if (!c->deadline_ms[i] || (int32_t)(c->deadline_ms[i] - now_ms) > 0)
+        if (!c->deadline_ms[i] || !is_due(c->deadline_ms[i], now_ms))
             continue;
         c->deadline_ms[i] = 0;
         if (i == TCP_D_RTX)

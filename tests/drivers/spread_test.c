@@ -47,7 +47,7 @@ static void send_tcp4(uint16_t flow) {
 static uint16_t owner4(uint16_t flow) {
     static const uint8_t src[16] = {[10] = 0xff, [11] = 0xff, 198, 18, 0, 1};
     static const uint8_t dst[16] = {[10] = 0xff, [11] = 0xff, 198, 18, 0, 2};
-    return port_spread_core(CORES, src, dst, flow, 80);
+    return port_spread_core(port, src, dst, flow, 80);
 }
 
 /* Every core's turn, so often that all that is on its way arrives. */

@@ -1,0 +1,159 @@
+/* Builds segments: header, options, window, payload. */
+#include "ooo.h"
+#include "recovery.h"
+#include <rte_byteorder.h>
+#include <rte_mbuf.h>
+#include <rte_tcp.h>
+
+static void put16(uint8_t *p, uint16_t v) {
+    p[0] = (uint8_t)(v >> 8);
+    p[1] = (uint8_t)v;
+}
+
+static void put32(uint8_t *p, uint32_t v) {
+    put16(p, (uint16_t)(v >> 16));
+    put16(p + 2, (uint16_t)v);
+}
+
+static uint32_t put_timestamps(const struct tcb *c, uint8_t *o) {
+    o[0] = o[1] = 1;
+    o[2] = 8;
+    o[3] = 10;
+    put32(o + 4, tcp_now_ms(c->stack));
+    put32(o + 8, c->ts_recent);
+    return TCP_TS_BYTES;
+}
+
+static uint32_t put_syn_options(const struct tcb *c, uint8_t *o, bool answer) {
+    uint32_t n = 4;
+    o[0] = 2;
+    o[1] = 4;
+    put16(o + 2, c->mss);
+    if (!answer || c->wscale_on) {
+        o[n] = 1;
+        o[n + 1] = 3;
+        o[n + 2] = 3;
+        o[n + 3] = TCP_WSCALE;
+        n += 4;
+    }
+    if (!answer || c->sack_on) {
+        o[n] = o[n + 1] = 1;
+        o[n + 2] = 4;
+        o[n + 3] = 2;
+        n += 4;
+    }
+    if (!answer || c->ts_on)
+        n += put_timestamps(c, o + n);
+    return n;
+}
+
+static uint32_t put_options(struct tcb *c, uint8_t *o, uint8_t flags) {
+    if (flags & SEG_SYN)
+        return put_syn_options(c, o, flags & SEG_ACK);
+    uint32_t n = c->ts_on ? put_timestamps(c, o) : 0;
+    if (ooo_to_report(c))
+        n += ooo_put_sack(c, o + n, c->ts_on ? 3 : 4);
+    return n;
+}
+
+/* No more than a window field can say: a peer without scaling (RFC 7323 section 2.2)
+ * would be sent updates for ever. */
+uint32_t tcp_rcv_space(const struct tcb *c) {
+    uint32_t most = c->stack->config.rcv_buffer_bytes, told = UINT32_C(65535) << c->rcv_wscale;
+    most = most < told ? most : told;
+    return tcb_unread(c) < most ? most - tcb_unread(c) : 0;
+}
+
+uint32_t tcp_syn_window(const struct tcp_stack *t) {
+    uint32_t most = t->config.rcv_buffer_bytes;
+    return most < 65535 ? most : 65535;
+}
+
+/* The window to advertise: never less than promised (RFC 9293 section 3.8.6), no
+ * silly small steps up (section 3.8.6.2.2). */
+static uint32_t window(struct tcb *c) {
+    uint32_t edge = c->rcv_nxt + tcp_rcv_space(c);
+    uint32_t step = c->mss < c->stack->config.rcv_buffer_bytes / 2
+                        ? c->mss
+                        : c->stack->config.rcv_buffer_bytes / 2;
+    if (seq_lt(edge, c->rcv_adv + step) && seq_lt(c->rcv_nxt, c->rcv_adv))
+        edge = c->rcv_adv;
+    if (seq_lt(edge, c->rcv_adv))
+        edge = c->rcv_adv;
+    uint32_t wnd = edge - c->rcv_nxt;
+    uint32_t most = UINT32_C(65535) << c->rcv_wscale;
+    return wnd < most ? wnd : most;
+}
+
+static uint16_t window_field(struct tcb *c, uint8_t flags) {
+    uint32_t wnd = window(c);
+    uint8_t shift = flags & SEG_SYN ? 0 : c->rcv_wscale; /* RFC 7323 section 2.2 */
+    uint32_t field = wnd >> shift < 65535 ? wnd >> shift : 65535;
+    uint32_t edge = c->rcv_nxt + (field << shift);
+    if (seq_lt(c->rcv_adv, edge))
+        c->rcv_adv = edge;
+    if (field == 0)
+        tgw_count(c->stack->counters, TGW_C_tcp_zero_windows, 1);
+    return (uint16_t)field;
+}
+
+uint32_t tcp_payload_max(const struct tcb *c) {
+    uint32_t opt = c->ts_on ? TCP_TS_BYTES : 0;
+    if (ooo_to_report(c))
+        opt = TCP_OPTIONS_MAX;
+    return c->mss - opt;
+}
+
+static void put_header(struct tcb *c, uint8_t *head, uint32_t seq, uint32_t opt, uint8_t flags) {
+    put16(head, c->lport);
+    put16(head + 2, c->rport);
+    put32(head + 4, seq);
+    put32(head + 8, flags & SEG_ACK ? c->rcv_nxt : 0);
+    head[12] = (uint8_t)((sizeof(struct rte_tcp_hdr) + opt) / 4 << 4);
+    head[13] = flags;
+    put16(head + 14, window_field(c, flags));
+    put32(head + 16, 0); /* checksum, urgent pointer */
+}
+
+static bool emit(struct tcb *c, uint32_t seq, uint32_t len, uint8_t flags, uint8_t ecn) {
+    struct tcp_stack *t = c->stack;
+    uint8_t options[TCP_OPTIONS_MAX];
+    struct rte_mbuf *m = net_tx_alloc(t->net);
+    if (!m)
+        return false;
+    uint32_t opt = put_options(c, options, flags), bytes = sizeof(struct rte_tcp_hdr) + opt;
+    uint8_t *head = (uint8_t *)rte_pktmbuf_append(m, (uint16_t)(bytes + len));
+    if (!head) {
+        rte_pktmbuf_free(m);
+        return false;
+    }
+    put_header(c, head, seq, opt, flags);
+    memcpy(head + sizeof(struct rte_tcp_hdr), options, opt);
+    if (len)
+        bq_copy(&c->flight->snd, seq - c->snd_una, head + bytes, len);
+    net_output(t->net, t->now_ns, m, &c->local, &c->remote, ecn, c->iface);
+    tgw_count(t->counters, TGW_C_tcp_segments_out, 1);
+    if (flags & SEG_ACK) {
+        c->ack_now = c->ack_later = false;
+        c->rcv_acked = c->rcv_nxt;
+    }
+    return true;
+}
+
+bool tcp_emit(struct tcb *c, uint32_t seq, uint32_t len, uint8_t flags) {
+    if (c->ecn_echo && !(flags & SEG_SYN))
+        flags |= SEG_ECE; /* RFC 3168 section 6.1.3: until CWR comes */
+    return emit(c, seq, len, flags, 0);
+}
+
+/* RFC 3168 section 6.1: new data alone may be marked, and alone carries CWR. */
+bool tcp_emit_data(struct tcb *c, uint32_t seq, uint32_t len, uint8_t flags) {
+    enum { ECT_0 = 2 };
+    if (!c->ecn_on)
+        return emit(c, seq, len, flags, 0);
+    flags |= (uint8_t)((c->ecn_echo ? SEG_ECE : 0) | (c->ecn_cwr ? SEG_CWR : 0));
+    if (!emit(c, seq, len, flags, ECT_0))
+        return false;
+    c->ecn_cwr = false;
+    return true;
+}
