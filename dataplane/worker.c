@@ -16,9 +16,12 @@ enum {
     IDLE_TURNS_BEFORE_SLEEP = 512,
     SLEEP_US_MIN = 20,
     SLEEP_US_MAX = 250,
+    SLEEP_US_QUIET = 1000, /* when nothing has come for QUIET_NS */
     NET_TICK_NS = 10000000,
     ACK_DELAY_MS = 40, /* what most stacks wait at most */
 };
+
+static const uint64_t QUIET_NS = 1000000000;
 
 struct worker {
     struct worker_config config;
@@ -30,7 +33,7 @@ struct worker {
     struct selftest selftest;
     struct capture capture;
     struct port_mirror mirror[TGW_PORTS_MAX];
-    uint64_t now_ns, net_tick_ns;
+    uint64_t now_ns, net_tick_ns, busy_ns;
     uint64_t control_epoch;
     struct stages stages;
     uint32_t idle_turns, drain_deadline_ms;
@@ -397,6 +400,7 @@ uint32_t worker_turn(struct worker *w, uint64_t now_ns) {
 static void rest(struct worker *w, uint32_t work) {
     if (work) {
         w->idle_turns = 0;
+        w->busy_ns = w->now_ns;
         return;
     }
     if (++w->idle_turns < IDLE_TURNS_BEFORE_SLEEP || w->config.spin) {
@@ -404,7 +408,8 @@ static void rest(struct worker *w, uint32_t work) {
         return;
     }
     uint32_t us = SLEEP_US_MIN + (w->idle_turns - IDLE_TURNS_BEFORE_SLEEP);
-    usleep(us < SLEEP_US_MAX ? us : SLEEP_US_MAX);
+    uint32_t most = w->now_ns - w->busy_ns < QUIET_NS ? SLEEP_US_MAX : SLEEP_US_QUIET;
+    usleep(us < most ? us : most);
 }
 
 void worker_run(struct worker *w) {

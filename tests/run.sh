@@ -99,6 +99,8 @@ if [ "$quick" = no ]; then
     export ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
     unit build-asan asan
     check "format" 60 sh tests/lib/format.sh
+    say "instructions a frame"
+    tap "instruction budget" 180 /usr/bin/python3 tests/bench/budget.py
 fi
 
 for script in tests/e2e/*_test.py; do

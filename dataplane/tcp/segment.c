@@ -6,13 +6,13 @@
 #include <rte_tcp.h>
 
 static void put16(uint8_t *p, uint16_t v) {
-    p[0] = (uint8_t)(v >> 8);
-    p[1] = (uint8_t)v;
+    uint16_t wire = rte_cpu_to_be_16(v);
+    memcpy(p, &wire, sizeof(wire));
 }
 
 static void put32(uint8_t *p, uint32_t v) {
-    put16(p, (uint16_t)(v >> 16));
-    put16(p + 2, (uint16_t)v);
+    uint32_t wire = rte_cpu_to_be_32(v);
+    memcpy(p, &wire, sizeof(wire));
 }
 
 static uint32_t put_timestamps(const struct tcb *c, uint8_t *o) {
@@ -117,18 +117,19 @@ static void put_header(struct tcb *c, uint8_t *head, uint32_t seq, uint32_t opt,
 
 static bool emit(struct tcb *c, uint32_t seq, uint32_t len, uint8_t flags, uint8_t ecn) {
     struct tcp_stack *t = c->stack;
-    uint8_t options[TCP_OPTIONS_MAX];
     struct rte_mbuf *m = net_tx_alloc(t->net);
     if (!m)
         return false;
-    uint32_t opt = put_options(c, options, flags), bytes = sizeof(struct rte_tcp_hdr) + opt;
-    uint8_t *head = (uint8_t *)rte_pktmbuf_append(m, (uint16_t)(bytes + len));
-    if (!head) {
+    if (rte_pktmbuf_tailroom(m) < sizeof(struct rte_tcp_hdr) + TCP_OPTIONS_MAX + len) {
         rte_pktmbuf_free(m);
         return false;
     }
+    uint8_t *head = rte_pktmbuf_mtod(m, uint8_t *);
+    uint32_t opt = put_options(c, head + sizeof(struct rte_tcp_hdr), flags);
+    uint32_t bytes = sizeof(struct rte_tcp_hdr) + opt;
     put_header(c, head, seq, opt, flags);
-    memcpy(head + sizeof(struct rte_tcp_hdr), options, opt);
+    m->data_len = (uint16_t)(bytes + len);
+    m->pkt_len = bytes + len;
     if (len)
         bq_copy(&c->flight->snd, seq - c->snd_una, head + bytes, len);
     net_output(t->net, t->now_ns, m, &c->local, &c->remote, ecn, c->iface);

@@ -119,7 +119,7 @@ uint32_t tcp_now_ms(const struct tcp_stack *t) {
 /* RFC 6528 section 3: a 4 us clock plus a keyed hash of the four-tuple. */
 static uint32_t initial_sequence(const struct tcp_stack *t, const struct tcb *c) {
     const struct flow_key k = {c->local, c->remote, c->lport, c->rport, 0};
-    return (uint32_t)(t->now_ns / 4000) + (uint32_t)flow_hash(t->key + 2, &k);
+    return (uint32_t)(t->now_ns / 4000) + (uint32_t)siphash(t->key + 2, &k, sizeof(k));
 }
 
 struct tcb *tcb_make(struct tcp_stack *t, const struct ip_addr *local, uint16_t lport,
