@@ -1,7 +1,7 @@
 /* Several cores on one port: a decorator with a queue a core over any port. Where the port's
  * own hash is known and every core has a queue, connections stay where the hardware puts
- * them; elsewhere they are distributed in software. A core hands what is not its own to the owner over a
- * ring from one producer to one consumer; ownership is a hash of addresses and ports, the
+ * them; elsewhere they are distributed in software. A core hands what is not its own to the owner
+ * over a ring from one producer to one consumer; ownership is a hash of addresses and ports, the
  * same wherever a packet comes in. What belongs to no connection (ARP, ICMP) goes to core 0;
  * what any core may be waiting for (ARP replies, neighbour advertisements, ICMP errors) to
  * all. Cores beyond the port's queues send through the ones that have one. */

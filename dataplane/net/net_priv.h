@@ -2,6 +2,7 @@
 #ifndef TGW_NET_PRIV_H
 #define TGW_NET_PRIV_H
 
+#include "fast4.h"
 #include "net/net.h"
 #include "probe_priv.h"
 #include <assert.h>
@@ -22,13 +23,6 @@ enum {
     ICMP_REPLIES_BURST = 1000,
 };
 static const uint64_t SECOND_NS = 1000000000;
-
-/* What fast4.c compares with, as it stands on the wire. */
-enum { FAST4_ADDRS_MAX = 2 };
-struct fast4 {
-    uint32_t own[FAST4_ADDRS_MAX], mask[FAST4_ADDRS_MAX];
-    uint8_t count;
-};
 
 struct iface {
     struct port *port;
@@ -88,16 +82,6 @@ static inline void put16(uint8_t *p, uint16_t v) {
     p[1] = (uint8_t)v;
 }
 
-static inline bool mac_eq(const uint8_t *a, const uint8_t *b) {
-    uint32_t x, y;
-    uint16_t v, w;
-    memcpy(&x, a, 4);
-    memcpy(&y, b, 4);
-    memcpy(&v, a + 4, 2);
-    memcpy(&w, b + 4, 2);
-    return x == y && v == w;
-}
-
 /* net.c */
 uint64_t net_random(struct net *n);
 void net_drop(struct net *n, struct rte_mbuf *m, enum tgw_reason why);
@@ -110,14 +94,6 @@ void eth_send(struct net *n, struct iface *out, struct rte_mbuf *m, const uint8_
 /* A finished frame. */
 void iface_send(struct net *n, struct iface *out, struct rte_mbuf *m);
 void iface_flush(struct net *n, struct iface *out);
-
-/* fast4.c */
-void fast4_init(struct iface *i);
-/* True: the packet is dealt with, *why as from eth_input. False: nothing has happened. */
-bool fast4_input(struct net *n, struct rx *rx, enum tgw_reason *why);
-/* True: on its way. False: nothing has happened. */
-bool fast4_output(struct net *n, struct rte_mbuf *m, const struct ip_addr *src,
-                  const struct ip_addr *dst, uint8_t ecn, uint8_t iface);
 
 /* arp.c */
 enum tgw_reason arp_input(struct net *n, struct rx *rx);

@@ -10,8 +10,8 @@
 #define TGW_SESSION_SESSION_H
 
 #include "contract/cmd.h"
-#include "core/probe.h"
 #include "contract/counters.h"
+#include "core/probe.h"
 #include "core/stream.h"
 
 struct session_table;

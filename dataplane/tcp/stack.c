@@ -50,10 +50,9 @@ struct tcp_stack *tcp_create(const struct tcp_config *c, struct net *net, uint64
     t->now_ns = now_ns;
     t->random = c->seed;
     t->next_port = (uint32_t)c->seed;
-    t->ack_young = t->ack_old = (struct tcp_ack_list){POOL_NONE, POOL_NONE};
     memcpy(t->key, c->secret, sizeof(t->key));
     derive_cookie_key(t);
-    if (make_pools(t)) {
+    if (make_pools(t) && tcp_ack_init(t)) {
         timer_wheel_init(&t->wheel, now_ns, t->tcbs.base, tcp_timer_fired, t);
         return t;
     }
@@ -79,6 +78,7 @@ void tcp_destroy(struct tcp_stack *t) {
     tw_fini(&t->tw);
     flow_table_fini(&t->flows);
     region_unmap(t->out, ((size_t)t->out_mask + 1) * sizeof(*t->out));
+    tcp_ack_fini(t);
     free(t);
 }
 
@@ -217,7 +217,7 @@ void tcp_flush(struct tcp_stack *t) {
         c->marked = false;
         if (!c->dead || c->ack_now) /* the dead: the last ACK of what went to TIME_WAIT */
             tcp_output(c);
-        if (!c->dead || c->ack_listed) /* the list's turn marks the dead again */
+        if (!c->dead)
             continue;
         pool_free(&t->tcbs, c);
         tgw_gauge(t->counters, TGW_C_tcp_connections, t->tcbs.used);
