@@ -7,10 +7,6 @@
 
 enum { AUDIT_TEXT_MAX = 200 };
 
-struct change_order {
-    const char *who, *why; /* "" where unknown */
-};
-
 void audit(const struct gateway *g, const char *action, const struct change_order *o,
            const char *detail);
 

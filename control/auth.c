@@ -1,5 +1,6 @@
-/* Who may in: admission share, origin, then the token (contract section 1: the order, so
- * that a refusal never burns a token). */
+/* Who may in: admission share, origin, limits, then the token (contract section 1: the
+ * order, so that a refusal never burns a token). What a user may have is known only from the
+ * token: with such limits it is looked at first, then consumed. */
 #include "gateway.h"
 #include "log.h"
 #include <arpa/inet.h>
@@ -145,27 +146,164 @@ static uint32_t at_most(uint64_t n) {
     return n < UINT32_MAX ? (uint32_t)n : UINT32_MAX;
 }
 
-static enum tgw_reason judge(struct gateway *g, const struct tgw_ev_auth *e,
-                             struct tgw_cmd_verdict *v) {
-    struct claims c = {0};
+/* A request whose token the store looks at. */
+struct auth {
+    struct gateway *gateway;
+    uint32_t core;
+    uint64_t epoch; /* of the attachment that it came by */
+    uint64_t asked_ns;
+    struct tgw_ev_auth event;
+};
+
+static enum tgw_reason source_limits(struct gateway *g, const struct tgw_ev_auth *e) {
+    const struct config *c = &g->config;
+    if (c->sessions_per_source && live_count_source(&g->live, &e->remote) >= c->sessions_per_source)
+        return TGW_R_rate_limited;
+    if (c->rate_per_source && !limit_take(&g->source_rate, live_source_key(&g->live, &e->remote),
+                                          c->rate_per_source, c->rate_burst, g->now_ns))
+        return TGW_R_rate_limited;
+    return TGW_OK;
+}
+
+static enum tgw_reason user_limits(struct gateway *g, const char *user_id) {
+    const struct config *c = &g->config;
+    if (!user_id[0])
+        return TGW_OK;
+    if (c->sessions_per_user && live_count_user(&g->live, user_id) >= c->sessions_per_user)
+        return TGW_R_rate_limited;
+    if (c->rate_per_user && !limit_take(&g->user_rate, live_user_key(&g->live, user_id),
+                                        c->rate_per_user, c->rate_burst, g->now_ns))
+        return TGW_R_rate_limited;
+    return TGW_OK;
+}
+
+/* What needs no token. */
+static enum tgw_reason judge_request(struct gateway *g, const struct tgw_ev_auth *e) {
     if (!is_admitted(g, e->allocation_id))
         return TGW_R_not_admitted;
     if (!origin_is_allowed(g, e))
         return TGW_R_origin_not_allowed;
-    enum tgw_reason r =
-        memory_store_consume(g->store, e->token_hash, e->allocation_id, g->now_s, &c);
-    g->consumed[r]++;
-    if (r != TGW_OK)
-        return r;
-    v->ident = c.ident;
-    v->session_ttl_s = c.session_ttl_s ? c.session_ttl_s : at_most(g->config.session_ttl_seconds);
+    return source_limits(g, e);
+}
+
+/* The rest of the verdict from a token's claims. */
+static enum tgw_reason accept_claims(struct gateway *g, const struct tgw_ev_auth *e,
+                                     const struct claims *c, struct tgw_cmd_verdict *v) {
+    v->ident = c->ident;
+    v->session_ttl_s = c->session_ttl_s ? c->session_ttl_s : at_most(g->config.session_ttl_seconds);
     v->idle_timeout_s =
-        c.idle_timeout_s ? c.idle_timeout_s : at_most(g->config.idle_timeout_seconds);
+        c->idle_timeout_s ? c->idle_timeout_s : at_most(g->config.idle_timeout_seconds);
     fill_ident(&v->ident, e);
-    r = choose_agent(g, &c, &v->agent);
+    enum tgw_reason r = choose_agent(g, c, &v->agent);
     if (r == TGW_OK && !grant_make(&v->ident, g->secret, g->secret_len, g->now_s, v->grant))
         r = TGW_R_internal_error;
     return r;
+}
+
+/* `claims` NULL: the reason says why there is no session. */
+static void answer(struct gateway *g, uint32_t core, const struct tgw_ev_auth *e,
+                   enum tgw_reason reason, const struct claims *claims) {
+    union tgw_cmd cmd = {0};
+    struct tgw_cmd_verdict *v = &cmd.verdict;
+    v->msg = (struct tgw_msg){.type = TGW_CMD_VERDICT, .len = sizeof(*v)};
+    v->handle = e->handle;
+    if (claims)
+        reason = accept_claims(g, e, claims, v);
+    v->reason = (uint16_t)reason;
+    if (reason == TGW_OK)
+        live_open(&g->live, e->handle, v->ident.user_id, &e->remote);
+    else
+        live_close(&g->live, e->handle);
+    fill_ident(&v->ident, e);
+    const struct log_about about = {.ident = &v->ident, .remote = &e->remote};
+    log_event(LOG_INFO, "session_requested", &about, "terminal requested");
+    if (!bridge_send(&g->bridge, core, &v->msg)) {
+        live_close(&g->live, e->handle);
+        log_plain(LOG_ERROR, "command_ring_full", "verdict for core %u lost", core);
+    }
+    /* The grant is a secret: it does not stay on this stack. */
+    explicit_bzero(&cmd, sizeof(cmd));
+}
+
+/* Nobody waits any more when the client has left, or the dataplane is another one. */
+static void conclude(struct auth *a, enum tgw_reason reason, const struct claims *claims) {
+    struct gateway *g = a->gateway;
+    struct map_entry *waiting = map_find(&g->waiting, a->event.handle);
+    bool mine = waiting && waiting->a == (uintptr_t)a;
+    if (mine)
+        map_remove(&g->waiting, waiting);
+    if (mine && a->epoch == g->bridge.epoch)
+        answer(g, a->core, &a->event, reason, claims);
+    free(a);
+}
+
+static void on_consumed(void *ctx, enum token_state state, const struct claims *claims) {
+    struct auth *a = ctx;
+    struct gateway *g = a->gateway;
+    enum tgw_reason r = token_reason(state);
+    uint64_t now_ns = g->clock_ns ? g->clock_ns() : g->now_ns;
+    histogram_add(&g->consume_time, (now_ns - a->asked_ns) / 1000);
+    g->consumed[r]++;
+    conclude(a, r, r == TGW_OK ? claims : NULL);
+}
+
+static void consume(struct auth *a) {
+    struct gateway *g = a->gateway;
+    g->store.ops->consume(g->store.impl, a->event.token_hash, a->event.allocation_id, g->now_s,
+                          on_consumed, a);
+}
+
+static void on_inspected(void *ctx, enum token_state state, const struct claims *claims) {
+    struct auth *a = ctx;
+    struct gateway *g = a->gateway;
+    enum tgw_reason r = TGW_OK;
+    if (state == TOKEN_NO_STORE)
+        r = TGW_R_token_store_unavailable;
+    else if (state == TOKEN_VALID)
+        r = user_limits(g, claims->ident.user_id);
+    if (r != TGW_OK) {
+        g->consumed[r] += r == TGW_R_token_store_unavailable;
+        conclude(a, r, NULL);
+        return;
+    }
+    /* Held from here on: two requests at once do not both find room. */
+    if (state == TOKEN_VALID)
+        live_open(&g->live, a->event.handle, claims->ident.user_id, &a->event.remote);
+    consume(a); /* what is not valid gets its exact reason there */
+}
+
+static bool wait_for_store(struct gateway *g, struct auth *a) {
+    struct map_entry *e = map_add(&g->waiting, a->event.handle);
+    if (e)
+        e->a = (uintptr_t)a; /* a predecessor of that handle is forgotten */
+    return e != NULL;
+}
+
+static void look_at_token(struct gateway *g, uint32_t core, const struct tgw_ev_auth *e) {
+    struct auth *a = malloc(sizeof(*a));
+    if (!a)
+        return; /* the dataplane's deadline refuses it */
+    *a = (struct auth){.gateway = g,
+                       .core = core,
+                       .epoch = g->bridge.epoch,
+                       .asked_ns = g->clock_ns ? g->clock_ns() : g->now_ns,
+                       .event = *e};
+    if (!e->handle || !wait_for_store(g, a)) {
+        free(a);
+        return;
+    }
+    live_open(&g->live, e->handle, NULL, &e->remote);
+    if (g->config.sessions_per_user || g->config.rate_per_user)
+        g->store.ops->inspect(g->store.impl, e->token_hash, g->now_s, on_inspected, a);
+    else
+        consume(a);
+}
+
+void auth_gone(struct gateway *g, const struct tgw_ev_auth_gone *e) {
+    struct map_entry *waiting = map_find(&g->waiting, e->handle);
+    if (waiting)
+        map_remove(&g->waiting, waiting);
+    live_close(&g->live, e->handle);
 }
 
 /* The other side may be compromised: every text is checked before it is used. */
@@ -177,20 +315,13 @@ static bool is_valid(const struct tgw_ev_auth *e) {
 }
 
 void auth_request(struct gateway *g, uint32_t core, const struct tgw_ev_auth *e) {
-    union tgw_cmd cmd = {0};
-    struct tgw_cmd_verdict *v = &cmd.verdict;
     if (!is_valid(e)) {
         log_plain(LOG_ERROR, "event_invalid", "authorisation request of core %u", core);
         return;
     }
-    v->msg = (struct tgw_msg){.type = TGW_CMD_VERDICT, .len = sizeof(*v)};
-    v->handle = e->handle;
-    v->reason = (uint16_t)judge(g, e, v);
-    fill_ident(&v->ident, e);
-    const struct log_about about = {.ident = &v->ident, .remote = &e->remote};
-    log_event(LOG_INFO, "session_requested", &about, "terminal requested");
-    if (!bridge_send(&g->bridge, core, &v->msg))
-        log_plain(LOG_ERROR, "command_ring_full", "verdict for core %u lost", core);
-    /* The grant is a secret: it does not stay on this stack. */
-    explicit_bzero(&cmd, sizeof(cmd));
+    enum tgw_reason r = judge_request(g, e);
+    if (r != TGW_OK)
+        answer(g, core, e, r, NULL);
+    else
+        look_at_token(g, core, e);
 }

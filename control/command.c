@@ -1,4 +1,5 @@
 #include "command.h"
+#include "audit.h"
 #include "log.h"
 #include "metrics.h"
 #include <stdarg.h>
@@ -41,6 +42,32 @@ bool request_text(struct request *r, const char *key, char *out, size_t size,
     return false;
 }
 
+/* Free text for the audit line: printable, or it could forge lines of its own. */
+static bool audit_text(struct request *r, const char *key, const char **out) {
+    const cJSON *v = cJSON_GetObjectItemCaseSensitive(r->args, key);
+    *out = cJSON_IsString(v) ? v->valuestring : "";
+    bool good = (!v || cJSON_IsString(v)) && strlen(*out) <= AUDIT_TEXT_MAX;
+    for (const unsigned char *p = (const unsigned char *)*out; good && *p; p++)
+        good = *p >= 0x20 && *p != 0x7f;
+    if (!good)
+        request_refuse(r, "bad_request", "%s: expected a text of at most %d characters", key,
+                       AUDIT_TEXT_MAX);
+    return good;
+}
+
+/* The system's word first, then what the caller calls itself: behind sudo or a CI job the
+ * one says who may, the other who did. */
+bool request_order(struct request *r, struct change_order *o) {
+    const char *says;
+    if (!audit_text(r, "who", &says) || !audit_text(r, "why", &o->why))
+        return false;
+    size_t len = strlen(r->who);
+    if (says[0] && !strstr(r->who, ", says "))
+        snprintf(r->who + len, sizeof(r->who) - len, ", says %s", says);
+    o->who = r->who;
+    return true;
+}
+
 static bool status(struct request *r) {
     struct gateway *g = r->gateway;
     cJSON *o = r->result;
@@ -67,7 +94,7 @@ static bool status(struct request *r) {
                             (double)bridge_counter(&g->bridge, TGW_C_sessions_pending));
     cJSON *t = cJSON_AddObjectToObject(o, "token_store");
     cJSON_AddStringToObject(t, "kind", g->config.token_store);
-    cJSON_AddBoolToObject(t, "ok", true);
+    cJSON_AddBoolToObject(t, "ok", g->store_up);
     cJSON *reasons = cJSON_AddArrayToObject(o, "reasons");
     cJSON_AddBoolToObject(o, "ready", gateway_ready(g, reasons));
     return true;
@@ -75,11 +102,13 @@ static bool status(struct request *r) {
 
 static bool drain(struct request *r) {
     struct gateway *g = r->gateway;
+    struct change_order o;
     uint32_t timeout_s;
     if (!request_number(r, "timeout_s", (uint32_t)g->config.drain_timeout_seconds, 0, 86400,
-                        &timeout_s))
+                        &timeout_s) ||
+        !request_order(r, &o))
         return true;
-    gateway_drain(g, timeout_s, false, "operator");
+    gateway_drain(g, timeout_s, DRAIN_STAYS, &o);
     cJSON_AddNumberToObject(r->result, "deadline_s", timeout_s);
     cJSON_AddNumberToObject(r->result, "sessions",
                             (double)bridge_counter(&g->bridge, TGW_C_sessions));
@@ -88,20 +117,20 @@ static bool drain(struct request *r) {
 
 static bool undrain(struct request *r) {
     struct gateway *g = r->gateway;
-    if (g->exit_when_drained)
+    struct change_order o;
+    if (request_order(r, &o) && !gateway_undrain(g, &o))
         request_refuse(r, "conflict", "the process is ending: start it again instead");
-    else
-        gateway_undrain(g);
     return true;
 }
 
 static bool admit(struct request *r) {
     struct gateway *g = r->gateway;
+    struct change_order o;
     uint32_t percent;
     if (!cJSON_HasObjectItem(r->args, "percent"))
         request_refuse(r, "bad_request", "percent: missing");
-    else if (request_number(r, "percent", 0, 0, 100, &percent))
-        gateway_admit(g, percent);
+    else if (request_number(r, "percent", 0, 0, 100, &percent) && request_order(r, &o))
+        gateway_admit(g, percent, &o);
     return true;
 }
 
@@ -139,30 +168,31 @@ static bool metrics(struct request *r) {
 static const struct {
     const char *name;
     command_fn *run;
+    bool reads; /* changes nothing and shows nothing that people type */
 } commands[] = {
-    {"status", status},
-    {"sessions.list", command_sessions_list},
-    {"sessions.show", command_sessions_show},
-    {"sessions.kill", command_sessions_kill},
-    {"token.mint", command_token_mint},
-    {"token.inspect", command_token_inspect},
-    {"token.revoke", command_token_revoke},
-    {"drain", drain},
-    {"undrain", undrain},
-    {"admit", admit},
-    {"ports", ports},
-    {"ports.probe", command_ports_probe},
-    {"capture.start", command_capture_start},
-    {"capture.read", command_capture_read},
-    {"capture.stop", command_capture_stop},
-    {"config.show", command_config_show},
-    {"config.check", command_config_check},
-    {"config.apply", command_config_apply},
-    {"config.rollback", command_config_rollback},
-    {"config.freeze", command_config_freeze},
-    {"config.unfreeze", command_config_unfreeze},
-    {"metrics", metrics},
-    {"evidence", command_evidence},
+    {"status", status, true},
+    {"sessions.list", command_sessions_list, true},
+    {"sessions.show", command_sessions_show, true},
+    {"sessions.kill", command_sessions_kill, false},
+    {"token.mint", command_token_mint, false},
+    {"token.inspect", command_token_inspect, true},
+    {"token.revoke", command_token_revoke, false},
+    {"drain", drain, false},
+    {"undrain", undrain, false},
+    {"admit", admit, false},
+    {"ports", ports, true},
+    {"ports.probe", command_ports_probe, false},
+    {"capture.start", command_capture_start, false},
+    {"capture.read", command_capture_read, false},
+    {"capture.stop", command_capture_stop, false},
+    {"config.show", command_config_show, true},
+    {"config.check", command_config_check, true},
+    {"config.apply", command_config_apply, false},
+    {"config.rollback", command_config_rollback, false},
+    {"config.freeze", command_config_freeze, false},
+    {"config.unfreeze", command_config_unfreeze, false},
+    {"metrics", metrics, true},
+    {"evidence", command_evidence, true},
 };
 
 static bool dispatch(struct request *r) {
@@ -171,10 +201,15 @@ static bool dispatch(struct request *r) {
         request_refuse(r, "bad_request", "not a JSON object with a \"cmd\"");
         return true;
     }
-    for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
-        if (strcmp(commands[i].name, name) == 0)
-            return commands[i].run(r);
-    request_refuse(r, "not_found", "no such command: %.60s", name);
+    size_t i = 0, count = sizeof(commands) / sizeof(commands[0]);
+    while (i < count && strcmp(commands[i].name, name) != 0)
+        i++;
+    if (i < count && (commands[i].reads || !r->reads_only))
+        return commands[i].run(r);
+    if (i < count)
+        request_refuse(r, "forbidden", "%s: %.100s may only read", name, r->who);
+    else
+        request_refuse(r, "not_found", "no such command: %.60s", name);
     return true;
 }
 
@@ -197,7 +232,7 @@ void request_finish(struct request *r) {
     free(r);
 }
 
-void command_run(struct gateway *g, const char *line, size_t len,
+void command_run(struct gateway *g, const struct caller *caller, const char *line, size_t len,
                  void (*answer)(void *ctx, char *text), void *ctx) {
     struct request *r = calloc(1, sizeof(*r));
     if (!r) {
@@ -209,6 +244,8 @@ void command_run(struct gateway *g, const char *line, size_t len,
                           .result = cJSON_CreateObject(),
                           .answer = answer,
                           .ctx = ctx};
+    snprintf(r->who, sizeof(r->who), "%s", caller->who);
+    r->reads_only = caller->reads_only;
     r->args = cJSON_GetObjectItemCaseSensitive(r->line, "args");
     if (dispatch(r))
         request_finish(r);

@@ -4,6 +4,14 @@
 
 #include "gateway.h"
 
+enum { REQUEST_WHO_MAX = 120 };
+
+/* As the system knows them: the kernel's word, or a certificate's. Printable. */
+struct caller {
+    char who[REQUEST_WHO_MAX + 1];
+    bool reads_only;
+};
+
 /* A command on its way. Lives until request_finish. */
 struct request {
     struct gateway *gateway;
@@ -14,12 +22,13 @@ struct request {
     char message[200];
     void (*answer)(void *ctx, char *text); /* takes text over; NULL: no memory */
     void *ctx;
-    void *own; /* the command's, while it waits */
+    char who[REQUEST_WHO_MAX + 1]; /* for audit lines */
+    bool reads_only;
 };
 
-/* Run one line. `answer` is called exactly once: before this returns, or later for a
- * command that waits for the store or the dataplane. */
-void command_run(struct gateway *g, const char *line, size_t len,
+/* Run one line. `answer` is called exactly once: before this returns, or later for a command
+ * that waits for the store or the dataplane. */
+void command_run(struct gateway *g, const struct caller *caller, const char *line, size_t len,
                  void (*answer)(void *ctx, char *text), void *ctx);
 
 /* For the commands. A refusal is written down first, then finished like an answer. */
@@ -31,6 +40,9 @@ bool request_number(struct request *r, const char *key, uint32_t fallback, uint3
                     uint32_t max, uint32_t *out);
 /* A text argument of plain characters; absent leaves the fallback (NULL: it must be there). */
 bool request_text(struct request *r, const char *key, char *out, size_t size, const char *fallback);
+
+/* Who orders a change and why, from the caller and the argument "why"; borrowed from r. */
+bool request_order(struct request *r, struct change_order *o);
 
 /* True: finished. False: request_finish comes later. */
 typedef bool command_fn(struct request *r);

@@ -17,23 +17,6 @@ static bool config_text_of(struct request *r, const char **text) {
     return *text != NULL;
 }
 
-/* Free text for the audit line: printable, or it could forge lines of its own. */
-static bool audit_text(struct request *r, const char *key, const char **out) {
-    const cJSON *v = cJSON_GetObjectItemCaseSensitive(r->args, key);
-    *out = cJSON_IsString(v) ? v->valuestring : "";
-    bool good = (!v || cJSON_IsString(v)) && strlen(*out) <= AUDIT_TEXT_MAX;
-    for (const unsigned char *p = (const unsigned char *)*out; good && *p; p++)
-        good = *p >= 0x20 && *p != 0x7f;
-    if (!good)
-        request_refuse(r, "bad_request", "%s: expected a text of at most %d characters", key,
-                       AUDIT_TEXT_MAX);
-    return good;
-}
-
-static bool order_of(struct request *r, struct change_order *o) {
-    return audit_text(r, "who", &o->who) && audit_text(r, "why", &o->why);
-}
-
 static void tell(struct request *r, bool good, const struct change_result *c) {
     if (!good) {
         request_refuse(r, r->gateway->state.frozen ? "frozen" : "config_invalid", "%.180s",
@@ -62,7 +45,7 @@ bool command_config_apply(struct request *r) {
     const char *text;
     struct change_order o;
     struct change_result c;
-    if (config_text_of(r, &text) && order_of(r, &o))
+    if (config_text_of(r, &text) && request_order(r, &o))
         tell(r, versions_apply(r->gateway, text, strlen(text), &o, &c), &c);
     return true;
 }
@@ -71,14 +54,14 @@ bool command_config_rollback(struct request *r) {
     struct change_order o;
     struct change_result c;
     uint32_t version;
-    if (request_number(r, "version", 0, 1, UINT32_MAX, &version) && order_of(r, &o))
+    if (request_number(r, "version", 0, 1, UINT32_MAX, &version) && request_order(r, &o))
         tell(r, versions_rollback(r->gateway, version, &o, &c), &c);
     return true;
 }
 
 static bool freeze(struct request *r, bool frozen) {
     struct change_order o;
-    if (order_of(r, &o) && !versions_freeze(r->gateway, frozen, &o))
+    if (request_order(r, &o) && !versions_freeze(r->gateway, frozen, &o))
         request_refuse(r, "conflict", "the configuration is %s already",
                        frozen ? "frozen" : "not frozen");
     return true;

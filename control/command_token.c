@@ -1,19 +1,90 @@
 #include "command.h"
 #include "log.h"
+#include <stdlib.h>
 
-enum { MINT_MAX = 10000, TTL_DEFAULT_S = 300, TTL_MAX_S = 86400 };
+enum { MINT_MAX = 10000, TTL_DEFAULT_S = 300, TTL_MAX_S = 86400, PUTS_AT_ONCE = 256 };
 
-static bool mint_one(struct gateway *g, const struct claims *c, cJSON *list) {
+/* Tokens being minted: so many puts are under way at once. */
+struct minting {
+    struct request *request;
+    struct claims claims;
+    uint32_t left, under_way;
+    bool busy; /* in the loop of mint_more: an answer at once does not start another */
+    cJSON *list;
+};
+
+struct minted {
+    struct minting *minting;
     char token[44];
+};
+
+static void mint_more(struct minting *m);
+
+static void on_put(void *ctx, enum token_state state, const struct claims *claims) {
+    struct minted *t = ctx;
+    struct minting *m = t->minting;
+    (void)claims;
+    if (state == TOKEN_VALID) {
+        cJSON *o = cJSON_CreateObject();
+        cJSON_AddStringToObject(o, "allocation_id", m->claims.ident.allocation_id);
+        cJSON_AddStringToObject(o, "token", t->token);
+        cJSON_AddNumberToObject(o, "expires_at", (double)m->claims.exp_s);
+        cJSON_AddItemToArray(m->list, o);
+    } else {
+        m->left = 0;
+        request_refuse(m->request, state == TOKEN_FULL ? "capacity" : "unavailable",
+                       state == TOKEN_FULL ? "the token store is full"
+                                           : "the token store does not answer");
+    }
+    explicit_bzero(t, sizeof(*t));
+    free(t);
+    m->under_way--;
+    mint_more(m);
+}
+
+static void mint_one(struct minting *m) {
+    struct gateway *g = m->request->gateway;
     uint8_t hash[TGW_TOKEN_HASH_BYTES];
-    if (!token_make(token, hash) || !memory_store_put(g->store, hash, c, g->now_s))
-        return false;
-    cJSON *o = cJSON_CreateObject();
-    cJSON_AddStringToObject(o, "allocation_id", c->ident.allocation_id);
-    cJSON_AddStringToObject(o, "token", token);
-    cJSON_AddNumberToObject(o, "expires_at", (double)c->exp_s);
-    cJSON_AddItemToArray(list, o);
-    return true;
+    struct minted *t = calloc(1, sizeof(*t));
+    m->left--;
+    if (!t || !token_make(t->token, hash)) {
+        free(t);
+        m->left = 0;
+        request_refuse(m->request, "internal_error", "no memory or no randomness");
+        return;
+    }
+    t->minting = m;
+    m->under_way++;
+    g->store.ops->put(g->store.impl, hash, &m->claims, g->now_s, on_put, t);
+}
+
+static void mint_more(struct minting *m) {
+    if (m->busy)
+        return;
+    m->busy = true;
+    while (m->left > 0 && m->under_way < PUTS_AT_ONCE)
+        mint_one(m);
+    m->busy = false;
+    if (m->under_way > 0)
+        return;
+    log_plain(LOG_INFO, "tokens_minted", "%d for allocation %s by %s", cJSON_GetArraySize(m->list),
+              m->claims.ident.allocation_id, m->request->who);
+    request_finish(m->request);
+    free(m);
+}
+
+static bool start_minting(struct request *r, const struct claims *c, uint32_t count) {
+    struct minting *m = calloc(1, sizeof(*m));
+    if (!m) {
+        request_refuse(r, "internal_error", "no memory");
+        return true;
+    }
+    *m = (struct minting){.request = r,
+                          .claims = *c,
+                          .left = count,
+                          .list = cJSON_AddArrayToObject(r->result, "tokens")};
+    mint_more(m);
+    return false;
 }
 
 bool command_token_mint(struct request *r) {
@@ -39,13 +110,7 @@ bool command_token_mint(struct request *r) {
         return true;
     }
     c.exp_s = g->now_s + ttl_s;
-    cJSON *list = cJSON_AddArrayToObject(r->result, "tokens");
-    while (count-- > 0 && !r->code)
-        if (!mint_one(g, &c, list))
-            request_refuse(r, "capacity", "the token store is full");
-    log_plain(LOG_INFO, "tokens_minted", "%d for allocation %s", cJSON_GetArraySize(list),
-              i->allocation_id);
-    return true;
+    return start_minting(r, &c, count);
 }
 
 static bool hash_of(struct request *r, uint8_t hash[TGW_TOKEN_HASH_BYTES]) {
@@ -56,22 +121,41 @@ static bool hash_of(struct request *r, uint8_t hash[TGW_TOKEN_HASH_BYTES]) {
     return false;
 }
 
+static void on_inspected(void *ctx, enum token_state state, const struct claims *c) {
+    static const char *const names[] = {"unknown", "valid", "used", "expired"};
+    struct request *r = ctx;
+    if (state > TOKEN_EXPIRED)
+        request_refuse(r, "unavailable", "the token store does not answer");
+    else
+        cJSON_AddStringToObject(r->result, "state", names[state]);
+    if (c) {
+        cJSON *o = cJSON_AddObjectToObject(r->result, "claims");
+        cJSON_AddStringToObject(o, "allocation_id", c->ident.allocation_id);
+        cJSON_AddStringToObject(o, "user_id", c->ident.user_id);
+        cJSON_AddNumberToObject(o, "exp", (double)c->exp_s);
+    }
+    request_finish(r);
+}
+
 bool command_token_inspect(struct request *r) {
     struct gateway *g = r->gateway;
-    static const char *const names[] = {"unknown", "valid", "used", "expired"};
     uint8_t hash[TGW_TOKEN_HASH_BYTES];
-    struct claims c = {0};
     if (!hash_of(r, hash))
         return true;
-    enum token_state state = memory_store_inspect(g->store, hash, g->now_s, &c);
-    cJSON_AddStringToObject(r->result, "state", names[state]);
-    if (!c.exp_s)
-        return true;
-    cJSON *o = cJSON_AddObjectToObject(r->result, "claims");
-    cJSON_AddStringToObject(o, "allocation_id", c.ident.allocation_id);
-    cJSON_AddStringToObject(o, "user_id", c.ident.user_id);
-    cJSON_AddNumberToObject(o, "exp", (double)c.exp_s);
-    return true;
+    g->store.ops->inspect(g->store.impl, hash, g->now_s, on_inspected, r);
+    return false;
+}
+
+static void on_revoked(void *ctx, enum token_state state, const struct claims *c) {
+    struct request *r = ctx;
+    (void)c;
+    if (state == TOKEN_VALID)
+        log_plain(LOG_INFO, "token_revoked", "by %s", r->who);
+    else if (state == TOKEN_UNKNOWN)
+        request_refuse(r, "not_found", "no such token, or it was used already");
+    else
+        request_refuse(r, "unavailable", "the token store does not answer");
+    request_finish(r);
 }
 
 bool command_token_revoke(struct request *r) {
@@ -79,7 +163,6 @@ bool command_token_revoke(struct request *r) {
     uint8_t hash[TGW_TOKEN_HASH_BYTES];
     if (!hash_of(r, hash))
         return true;
-    if (!memory_store_revoke(g->store, hash, g->now_s))
-        request_refuse(r, "not_found", "no such token, or it was used already");
-    return true;
+    g->store.ops->revoke(g->store.impl, hash, g->now_s, on_revoked, r);
+    return false;
 }

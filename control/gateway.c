@@ -49,30 +49,34 @@ static void recall(struct gateway *g) {
     state_save(&g->state, g->config.state_dir);
 }
 
-bool gateway_init(struct gateway *g, char *err, size_t err_bytes) {
-    if (strcmp(g->config.token_store, "memory") != 0) {
-        snprintf(err, err_bytes, "token_store: \"%s\" is not built into this version",
-                 g->config.token_store);
-        return false;
+static bool need_store(struct gateway *g, char *err, size_t err_bytes) {
+    if (!g->store.ops) {
+        g->store = (struct token_store){
+            &memory_store_ops, memory_store_create(TOKENS_MAX, g->config.replay_window_seconds)};
     }
-    if (!read_secret(g, err, err_bytes))
-        return false;
-    g->store = memory_store_create(TOKENS_MAX, g->config.replay_window_seconds);
-    if (!g->store) {
+    if (!g->store.impl)
         snprintf(err, err_bytes, "token_store: no memory");
+    return g->store.impl != NULL;
+}
+
+bool gateway_init(struct gateway *g, char *err, size_t err_bytes) {
+    if (!read_secret(g, err, err_bytes) || !need_store(g, err, err_bytes))
         return false;
-    }
+    g->store_up = g->store.ops->is_up(g->store.impl);
     recall(g);
     return true;
 }
 
 void gateway_fini(struct gateway *g) {
+    g->store.ops->close(g->store.impl); /* whoever waits is refused, while that can be said */
     bridge_detach(&g->bridge);
     capture_drop(&g->capture);
     log_set_sink(NULL, NULL);
     history_free(&g->history);
     live_free(&g->live);
-    memory_store_destroy(g->store);
+    map_free(&g->waiting);
+    limit_free(&g->source_rate);
+    limit_free(&g->user_rate);
     explicit_bzero(g->secret, sizeof(g->secret));
 }
 
@@ -88,6 +92,7 @@ void gateway_send_policy(struct gateway *g) {
             .msg = {.type = TGW_CMD_POLICY, .len = sizeof(p)},
             .draining = g->draining,
             .refusals_as_close = strcmp(g->config.browser_refusals, "close") == 0,
+            .token_store_unavailable = !g->store_up,
             .sessions_max = (uint32_t)(g->config.sessions_max / g->bridge.cores) + 1,
             .drain_deadline_ms = g->draining ? deadline_left_ms(g) : 0,
             .admit_percent = g->state.admit_percent};
@@ -95,43 +100,64 @@ void gateway_send_policy(struct gateway *g) {
     }
 }
 
-void gateway_drain(struct gateway *g, uint32_t timeout_s, bool exit_after, const char *why) {
-    char detail[80];
-    g->exit_when_drained |= exit_after;
-    if (g->draining)
-        return; /* a second SIGTERM does not shorten it */
-    g->draining = true;
-    g->drain_ended = false;
+static void set_deadline(struct gateway *g, uint32_t timeout_s) {
     g->drain_deadline_ns = g->now_ns + timeout_s * SECOND_NS;
     g->state.drain_deadline_s = g->now_s + timeout_s;
     g->state.drain_pid = g->bridge.shm ? g->bridge.shm->dataplane_pid : 0;
     state_save(&g->state, g->config.state_dir);
     gateway_send_policy(g);
-    snprintf(detail, sizeof(detail), "%lu sessions, deadline in %u s",
-             bridge_counter(&g->bridge, TGW_C_sessions), timeout_s);
-    audit(g, "drain_started", &(struct change_order){why, ""}, detail);
+}
+
+static void begin_drain(struct gateway *g, uint32_t timeout_s, const struct change_order *o) {
+    char detail[80];
+    g->draining = true;
+    g->drain_ended = false;
+    g->drain_sessions = bridge_counter(&g->bridge, TGW_C_sessions);
+    g->drain_timeouts = bridge_reason(&g->bridge, TGW_R_drain_timeout);
+    set_deadline(g, timeout_s);
+    snprintf(detail, sizeof(detail), "%lu sessions, deadline in %u s", g->drain_sessions,
+             timeout_s);
+    audit(g, "drain_started", o, detail);
+}
+
+void gateway_drain(struct gateway *g, uint32_t timeout_s, enum drain_end end,
+                   const struct change_order *o) {
+    char detail[60];
+    bool first = end != DRAIN_STAYS && g->drain_end == DRAIN_STAYS;
+    if (end != DRAIN_STAYS && g->drain_end != DRAIN_ENDS)
+        g->drain_end = end;
+    if (!g->draining) {
+        begin_drain(g, timeout_s, o);
+    } else if (first && g->now_ns + timeout_s * SECOND_NS < g->drain_deadline_ns) {
+        set_deadline(g, timeout_s); /* an operator's hour does not hold up a shutdown */
+        snprintf(detail, sizeof(detail), "deadline in %u s", timeout_s);
+        audit(g, "drain_brought_forward", o, detail);
+    }
 }
 
 static void forget_drain(struct gateway *g) {
+    g->draining = false;
+    g->drain_end = DRAIN_STAYS;
     g->state.drain_deadline_s = 0;
     g->state.drain_pid = 0;
     state_save(&g->state, g->config.state_dir);
 }
 
-void gateway_undrain(struct gateway *g) {
+bool gateway_undrain(struct gateway *g, const struct change_order *o) {
     if (!g->draining)
-        return;
-    g->draining = g->exit_when_drained = false;
+        return true;
+    if (g->drain_end != DRAIN_STAYS)
+        return false;
     forget_drain(g);
     gateway_send_policy(g);
-    audit(g, "drain_cancelled", &(struct change_order){"operator", ""},
-          "new sessions are admitted again");
+    audit(g, "drain_cancelled", o, "new sessions are admitted again");
+    return true;
 }
 
-void gateway_admit(struct gateway *g, uint32_t percent) {
+void gateway_admit(struct gateway *g, uint32_t percent, const struct change_order *o) {
     char detail[60];
     snprintf(detail, sizeof(detail), "%u percent, was %u", percent, g->state.admit_percent);
-    audit(g, "admission_changed", &(struct change_order){"operator", ""}, detail);
+    audit(g, "admission_changed", o, detail);
     g->state.admit_percent = percent;
     state_save(&g->state, g->config.state_dir);
     gateway_send_policy(g);
@@ -152,6 +178,9 @@ void gateway_reconfigure(struct gateway *g, const struct config *fresh,
                   change[i].live ? "applied" : "needs a restart");
     take_live_keys(&g->config, fresh);
     log_set_level(g->config.log_level);
+    g->store.ops->set_replay_window(g->store.impl, g->config.replay_window_seconds);
+    if (g->bridge.shm) /* certificates are the dataplane's to load */
+        atomic_fetch_add(&g->bridge.shm->control_applied, 1);
     gateway_send_policy(g);
 }
 
@@ -181,7 +210,8 @@ static void on_closed(struct gateway *g, const struct tgw_ev_closed *e) {
     log_event(LOG_INFO, "session_closed", &about, message);
 }
 
-static void on_refused(const struct tgw_ev_refused *e) {
+static void on_refused(struct gateway *g, const struct tgw_ev_refused *e) {
+    live_close(&g->live, e->handle);
     if (!tgw_ident_valid(&e->ident))
         return;
     const struct log_about about = {.ident = &e->ident,
@@ -197,6 +227,9 @@ static void on_event(void *ctx, uint32_t core, const union tgw_event *e) {
     case TGW_EV_AUTH:
         auth_request(g, core, &e->auth);
         break;
+    case TGW_EV_AUTH_GONE:
+        auth_gone(g, &e->auth_gone);
+        break;
     case TGW_EV_OPEN:
         on_open(g, &e->open);
         break;
@@ -204,7 +237,7 @@ static void on_event(void *ctx, uint32_t core, const union tgw_event *e) {
         on_closed(g, &e->closed);
         break;
     case TGW_EV_REFUSED:
-        on_refused(&e->refused);
+        on_refused(g, &e->refused);
         break;
     case TGW_EV_SESSION:
         if (e->msg.seq == SYNC_SEQ) {
@@ -245,12 +278,14 @@ static void sync_live(struct gateway *g) {
 static void resume_drain(struct gateway *g) {
     uint64_t left_s =
         g->state.drain_deadline_s > g->now_s ? g->state.drain_deadline_s - g->now_s : 0;
-    if (g->draining || !g->state.drain_deadline_s)
+    if (!g->state.drain_deadline_s || g->drain_end == DRAIN_ENDS)
         return;
-    if (g->state.drain_pid != g->bridge.shm->dataplane_pid) {
+    if (g->state.drain_pid && g->state.drain_pid != g->bridge.shm->dataplane_pid) {
         forget_drain(g);
         return;
     }
+    if (g->draining)
+        return;
     g->draining = true;
     g->drain_deadline_ns = g->now_ns + left_s * SECOND_NS;
     log_plain(LOG_INFO, "drain_resumed", "deadline in %lu s", left_s);
@@ -298,28 +333,49 @@ static void sample(struct gateway *g) {
         sync_live(g);
 }
 
-/* Nobody is left, or the deadline and the spread of the closes behind it have passed. */
+/* Readiness shows a store that is away; sessions do not notice. */
+static void watch_store(struct gateway *g) {
+    bool up = g->store.ops->is_up(g->store.impl);
+    if (up == g->store_up)
+        return;
+    g->store_up = up;
+    log_plain(up ? LOG_INFO : LOG_WARN, up ? "token_store_up" : "token_store_down", "%s",
+              up ? "tokens can be consumed" : "new sessions are refused");
+    gateway_send_policy(g);
+}
+
+/* Nobody is left, or the time has passed in which every session is closed. */
 static bool drain_is_over(const struct gateway *g, uint64_t left) {
-    uint64_t end_ns = g->drain_deadline_ns + TGW_DRAIN_SPREAD_MS * UINT64_C(1000000) + SECOND_NS;
-    return left == 0 || g->now_ns >= end_ns;
+    return left == 0 || g->now_ns >= g->drain_deadline_ns + TGW_DRAIN_EXIT_MS * UINT64_C(1000000);
+}
+
+static void report_drain(struct gateway *g, uint64_t left) {
+    static const struct change_order by_itself = {"gateway", ""};
+    char detail[120];
+    uint64_t timeouts = bridge_reason(&g->bridge, TGW_R_drain_timeout);
+    uint64_t closed = timeouts > g->drain_timeouts ? timeouts - g->drain_timeouts : 0;
+    snprintf(detail, sizeof(detail),
+             "%lu sessions at the start, %lu closed at the deadline, %lu left", g->drain_sessions,
+             closed, left);
+    g->drain_ended = true;
+    audit(g, "drain_finished", &by_itself, detail);
 }
 
 static void follow_drain(struct gateway *g) {
-    char detail[60];
+    static const struct change_order dataplane = {"SIGTERM", "to tgw-dataplane"};
     uint32_t terms = g->bridge.shm ? atomic_load(&g->bridge.shm->dataplane_term) : 0;
     if (terms > g->dataplane_terms) {
         g->dataplane_terms = terms;
-        gateway_drain(g, (uint32_t)g->config.drain_timeout_seconds, false, "SIGTERM (dataplane)");
+        gateway_drain(g, (uint32_t)g->config.drain_timeout_seconds, DRAIN_DATAPLANE_ENDS,
+                      &dataplane);
     }
-    uint64_t left = bridge_counter(&g->bridge, TGW_C_sessions);
+    uint64_t left = bridge_counter(&g->bridge, TGW_C_sessions) +
+                    bridge_counter(&g->bridge, TGW_C_sessions_pending);
     if (!g->draining || g->finished || !drain_is_over(g, left))
         return;
-    if (!g->drain_ended) {
-        g->drain_ended = true;
-        snprintf(detail, sizeof(detail), "%lu sessions left", left);
-        audit(g, "drain_finished", &(struct change_order){"gateway", ""}, detail);
-    }
-    if (!g->exit_when_drained)
+    if (!g->drain_ended)
+        report_drain(g, left);
+    if (g->drain_end != DRAIN_ENDS)
         return;
     if (g->bridge.shm)
         atomic_store(&g->bridge.shm->control_drained, 1);
@@ -336,6 +392,7 @@ uint32_t gateway_turn(struct gateway *g, uint64_t now_ns, uint64_t now_s) {
     uint32_t events = g->bridge.shm ? bridge_poll(&g->bridge, EVENTS_A_TURN, on_event, g) : 0;
     query_advance(&g->queries, &g->bridge, now_ns);
     sample(g);
+    watch_store(g);
     follow_drain(g);
     return events;
 }
@@ -345,5 +402,7 @@ bool gateway_ready(const struct gateway *g, cJSON *reasons) {
         cJSON_AddItemToArray(reasons, cJSON_CreateString("draining"));
     if (!g->bridge.shm)
         cJSON_AddItemToArray(reasons, cJSON_CreateString("dataplane_unavailable"));
-    return !g->draining && g->bridge.shm;
+    if (!g->store_up)
+        cJSON_AddItemToArray(reasons, cJSON_CreateString("token_store_unavailable"));
+    return !g->draining && g->bridge.shm && g->store_up;
 }

@@ -126,6 +126,7 @@ static void on_minted(void *ctx, char *text) {
 }
 
 static void mint(struct lab *l, struct http_request *r) {
+    static const struct caller page = {.who = "the lab's page"};
     cJSON *body = cJSON_ParseWithLength(r->body, r->body_len);
     const char *allocation =
         cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(body, "allocation_id"));
@@ -136,7 +137,7 @@ static void mint(struct lab *l, struct http_request *r) {
         cJSON_AddStringToObject(args, "allocation_id", allocation);
     char *line = cJSON_PrintUnformatted(command);
     if (line)
-        command_run(l->gateway, line, strlen(line), on_minted, r);
+        command_run(l->gateway, &page, line, strlen(line), on_minted, r);
     else
         on_minted(r, NULL);
     free(line);

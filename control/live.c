@@ -11,7 +11,7 @@ static uint64_t hash(uint64_t seed, const void *data, size_t len) {
     return h ? h : 1;
 }
 
-static uint64_t user_key(const struct live *l, const char *user_id) {
+uint64_t live_user_key(const struct live *l, const char *user_id) {
     return hash(l->seed, user_id, strlen(user_id));
 }
 
@@ -37,22 +37,24 @@ static void count_up(struct live *l, uint64_t key) {
 }
 
 static void count_down(struct live *l, uint64_t key) {
-    struct map_entry *e = map_find(&l->count, key);
+    struct map_entry *e = key ? map_find(&l->count, key) : NULL;
     if (e && --e->a == 0)
         map_remove(&l->count, e);
 }
 
 void live_open(struct live *l, tgw_handle h, const char *user_id,
                const struct tgw_endpoint *source) {
-    if (h == 0 || map_find(&l->session, h))
-        return;
-    struct map_entry *e = map_add(&l->session, h);
+    struct map_entry *e = h ? map_add(&l->session, h) : NULL;
     if (!e)
         return;
-    e->a = user_key(l, user_id);
-    e->b = live_source_key(l, source);
-    count_up(l, e->a);
-    count_up(l, e->b);
+    if (!e->a && user_id) {
+        e->a = live_user_key(l, user_id);
+        count_up(l, e->a);
+    }
+    if (!e->b) {
+        e->b = live_source_key(l, source);
+        count_up(l, e->b);
+    }
 }
 
 void live_close(struct live *l, tgw_handle h) {
@@ -65,7 +67,7 @@ void live_close(struct live *l, tgw_handle h) {
 }
 
 uint64_t live_count_user(const struct live *l, const char *user_id) {
-    const struct map_entry *e = map_find(&l->count, user_key(l, user_id));
+    const struct map_entry *e = map_find(&l->count, live_user_key(l, user_id));
     return e ? e->a : 0;
 }
 

@@ -15,14 +15,16 @@ struct live {
 /* A seed that nobody outside can know keeps users from sharing a counter by design. */
 void live_init(struct live *l, uint64_t seed);
 void live_free(struct live *l);
-/* Twice the same handle counts once. Without memory the session goes uncounted. */
+/* Twice the same handle counts once. Without memory the session goes uncounted. `user_id`
+ * NULL: not known yet, counted by its source alone until it is. */
 void live_open(struct live *l, tgw_handle h, const char *user_id,
                const struct tgw_endpoint *source);
 void live_close(struct live *l, tgw_handle h);
 uint64_t live_count_user(const struct live *l, const char *user_id);
 /* An IPv4 address, or the /64 of an IPv6 address. */
 uint64_t live_count_source(const struct live *l, const struct tgw_endpoint *source);
-/* The key that live_count_source counts under. */
+/* The keys that sessions are counted under. */
+uint64_t live_user_key(const struct live *l, const char *user_id);
 uint64_t live_source_key(const struct live *l, const struct tgw_endpoint *source);
 
 #endif

@@ -1,23 +1,21 @@
 /* tgw-control: the event loop around gateway.c. One thread. */
 #include "admin.h"
-#include "command.h"
+#include "confine.h"
+#include "door.h"
 #include "lab.h"
 #include "log.h"
+#include "remote.h"
+#include "store_redis.h"
 #include "versions.h"
-#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 #include <uv.h>
 
 enum {
     EXIT_USAGE = 2,
-    LINE_BYTES_MAX = 262144,
     POLL_BUSY_MS = 1,
     POLL_IDLE_MS = 4,
     QUIET_TURNS = 50,
@@ -27,26 +25,13 @@ struct app {
     struct gateway gateway;
     uv_loop_t loop;
     uv_timer_t poll;
-    uv_pipe_t socket;
+    struct reception reception;
+    struct door door;
+    struct remote *remote; /* NULL: no remote_listen */
     struct http_server *admin;
     uv_signal_t term, interrupt, quit, hangup;
     struct lab *lab; /* NULL: no lab_listen */
     uint32_t quiet;
-};
-
-/* One client of the control socket. Answers may come after it has left. */
-struct client {
-    uv_pipe_t pipe;
-    struct app *app;
-    uint32_t waiting; /* requests without their answer */
-    bool closed;
-    size_t len;
-    char line[LINE_BYTES_MAX];
-};
-
-struct reply {
-    uv_write_t write;
-    char *text;
 };
 
 static void turn(struct app *a) {
@@ -66,110 +51,16 @@ static void on_poll(uv_timer_t *t) {
     uv_timer_start(t, on_poll, a->quiet > QUIET_TURNS ? POLL_IDLE_MS : POLL_BUSY_MS, 0);
 }
 
-static void free_if_done(struct client *c) {
-    if (c->closed && c->waiting == 0)
-        free(c);
+static void on_visit(void *app) {
+    turn(app);
 }
 
-static void on_closed(uv_handle_t *h) {
-    struct client *c = h->data;
-    c->closed = true;
-    free_if_done(c);
-}
-
-static void on_written(uv_write_t *w, int status) {
-    struct reply *r = (struct reply *)w;
-    (void)status;
-    explicit_bzero(r->text, strlen(r->text)); /* it may hold freshly minted tokens */
-    free(r->text);
-    free(r);
-}
-
-static void send_line(struct client *c, char *text) {
-    struct reply *r = calloc(1, sizeof(*r));
-    size_t n = strlen(text);
-    char *line = r ? realloc(text, n + 2) : NULL;
-    if (!line) {
-        free(text);
-        free(r);
-        return;
-    }
-    memcpy(line + n, "\n", 2);
-    r->text = line;
-    uv_buf_t buf = uv_buf_init(line, (unsigned)n + 1);
-    if (uv_write(&r->write, (uv_stream_t *)&c->pipe, &buf, 1, on_written) != 0)
-        on_written(&r->write, 0);
-}
-
-static void on_answer(void *ctx, char *text) {
-    struct client *c = ctx;
-    c->waiting--;
-    if (text && !uv_is_closing((uv_handle_t *)&c->pipe))
-        send_line(c, text);
-    else
-        free(text);
-    free_if_done(c);
-}
-
-static void on_alloc(uv_handle_t *h, size_t suggested, uv_buf_t *buf) {
-    struct client *c = h->data;
-    (void)suggested;
-    *buf = uv_buf_init(c->line + c->len, (unsigned)(sizeof(c->line) - c->len));
-}
-
-static void on_read(uv_stream_t *s, ssize_t n, const uv_buf_t *buf) {
-    struct client *c = s->data;
-    char *end;
-    (void)buf;
-    if (n < 0) {
-        uv_close((uv_handle_t *)s, on_closed);
-        return;
-    }
-    c->len += (size_t)n;
-    turn(c->app); /* the time of this command */
-    while ((end = memchr(c->line, '\n', c->len)) != NULL) {
-        size_t line = (size_t)(end - c->line);
-        c->waiting++;
-        command_run(&c->app->gateway, c->line, line, on_answer, c);
-        c->len -= line + 1;
-        memmove(c->line, end + 1, c->len);
-    }
-    if (c->len == sizeof(c->line)) /* a line without end */
-        uv_close((uv_handle_t *)s, on_closed);
-}
-
-static void on_connection(uv_stream_t *server, int status) {
-    struct client *c = status == 0 ? calloc(1, sizeof(*c)) : NULL;
-    if (!c)
-        return;
-    c->app = server->data;
-    c->pipe.data = c;
-    uv_pipe_init(server->loop, &c->pipe, 0);
-    if (uv_accept(server, (uv_stream_t *)&c->pipe) != 0 ||
-        uv_read_start((uv_stream_t *)&c->pipe, on_alloc, on_read) != 0)
-        uv_close((uv_handle_t *)&c->pipe, on_closed);
-}
-
-static bool listen_on_socket(struct app *a, char *err, size_t err_bytes) {
-    const char *path = a->gateway.config.control_socket;
-    char dir[256];
-    snprintf(dir, sizeof(dir), "%s", path);
-    char *slash = strrchr(dir, '/');
-    if (slash && slash != dir) {
-        *slash = 0;
-        mkdir(dir, 0755); /* where it fails, bind says so */
-    }
-    unlink(path);
-    uv_pipe_init(&a->loop, &a->socket, 0);
-    a->socket.data = a;
-    mode_t before = umask(0117); /* 0660 from the first moment */
-    int rc = uv_pipe_bind(&a->socket, path);
-    umask(before);
-    if (rc == 0)
-        rc = uv_listen((uv_stream_t *)&a->socket, 16, on_connection);
-    if (rc != 0)
-        snprintf(err, err_bytes, "control_socket: %s: %s", path, uv_strerror(rc));
-    return rc == 0;
+static bool listen_for_commands(struct app *a, char *err, size_t err_bytes) {
+    const struct config *c = &a->gateway.config;
+    a->reception = (struct reception){&a->gateway, on_visit, a};
+    return door_open(&a->door, &a->loop, &a->reception, c->control_socket, c->control_group, err,
+                     err_bytes) &&
+           remote_open(&a->remote, &a->loop, &a->reception, c, err, err_bytes);
 }
 
 /* admin_listen "" serves no admin pages. */
@@ -185,8 +76,8 @@ static void on_signal(uv_signal_t *s, int number) {
     struct app *a = s->data;
     turn(a);
     if (number == SIGTERM)
-        gateway_drain(&a->gateway, (uint32_t)a->gateway.config.drain_timeout_seconds, true,
-                      "SIGTERM");
+        gateway_drain(&a->gateway, (uint32_t)a->gateway.config.drain_timeout_seconds, DRAIN_ENDS,
+                      &(struct change_order){"SIGTERM", "to tgw-control"});
     else
         uv_stop(&a->loop); /* SIGINT, SIGQUIT: this process alone, at once */
 }
@@ -214,15 +105,36 @@ static bool listen_for_lab(struct app *a, char *err, size_t err_bytes) {
     return a->lab != NULL;
 }
 
+static uint64_t monotonic_ns(void) {
+    return uv_hrtime();
+}
+
+static bool open_store(struct app *a, char *err, size_t err_bytes) {
+    struct gateway *g = &a->gateway;
+    if (strcmp(g->config.token_store, "redis") != 0)
+        return true; /* the gateway's own */
+    g->store.ops = &redis_store_ops;
+    g->store.impl = redis_store_open(&a->loop, &g->config, err, err_bytes);
+    return g->store.impl != NULL;
+}
+
+/* Secrets are read and sockets made before the rights to do so are given up. */
+static bool start(struct app *a, char *err, size_t err_bytes) {
+    const struct config *c = &a->gateway.config;
+    a->gateway.clock_ns = monotonic_ns;
+    return open_store(a, err, err_bytes) && gateway_init(&a->gateway, err, err_bytes) &&
+           listen_for_commands(a, err, err_bytes) && listen_for_admin(a, err, err_bytes) &&
+           listen_for_lab(a, err, err_bytes) && confine_user(c, err, err_bytes) &&
+           confine_calls(c, err, err_bytes);
+}
+
 static int run(struct app *a) {
     char err[CONFIG_ERROR_BYTES];
-    const struct rlimit no_core = {0, 0};
-    setrlimit(RLIMIT_CORE, &no_core);
-    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+    confine_early();
     log_set_level(a->gateway.config.log_level);
+    signal(SIGPIPE, SIG_IGN); /* libuv writes where a caller may have left */
     uv_loop_init(&a->loop);
-    if (!gateway_init(&a->gateway, err, sizeof(err)) || !listen_on_socket(a, err, sizeof(err)) ||
-        !listen_for_admin(a, err, sizeof(err)) || !listen_for_lab(a, err, sizeof(err))) {
+    if (!start(a, err, sizeof(err))) {
         fprintf(stderr, "tgw-control: %s\n", err);
         return EXIT_USAGE;
     }
@@ -239,6 +151,7 @@ static int run(struct app *a) {
     lab_stop(a->lab);
     unlink(a->gateway.config.control_socket);
     http_close(a->admin);
+    remote_close(a->remote);
     gateway_fini(&a->gateway);
     return 0;
 }

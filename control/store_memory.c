@@ -123,16 +123,9 @@ enum tgw_reason memory_store_consume(struct memory_store *s,
                                      const char *allocation_id, uint64_t now_s,
                                      struct claims *out) {
     struct entry *e = find(s, hash);
-    switch (state_of(e, now_s)) {
-    case TOKEN_UNKNOWN:
-        return TGW_R_token_invalid;
-    case TOKEN_EXPIRED:
-        return TGW_R_token_expired;
-    case TOKEN_USED:
-        return TGW_R_token_replayed;
-    case TOKEN_VALID:
-        break;
-    }
+    enum token_state state = state_of(e, now_s);
+    if (state != TOKEN_VALID)
+        return token_reason(state);
     if (strcmp(e->claims->ident.allocation_id, allocation_id) != 0)
         return TGW_R_token_allocation_mismatch;
     *out = *e->claims;
@@ -157,4 +150,92 @@ bool memory_store_revoke(struct memory_store *s, const uint8_t hash[TGW_TOKEN_HA
         return false;
     erase(s, e);
     return true;
+}
+
+static void tell(store_done *done, void *ctx, enum token_state state, const struct claims *c) {
+    bool known = state == TOKEN_VALID || (state == TOKEN_EXPIRED && c->exp_s);
+    done(ctx, state, known ? c : NULL);
+}
+
+static void op_consume(void *impl, const uint8_t hash[TGW_TOKEN_HASH_BYTES],
+                       const char *allocation_id, uint64_t now_s, store_done *done, void *ctx) {
+    struct claims c = {0};
+    enum token_state state = TOKEN_UNKNOWN;
+    switch (memory_store_consume(impl, hash, allocation_id, now_s, &c)) {
+    case TGW_OK:
+        state = TOKEN_VALID;
+        break;
+    case TGW_R_token_expired:
+        state = TOKEN_EXPIRED;
+        break;
+    case TGW_R_token_replayed:
+        state = TOKEN_USED;
+        break;
+    case TGW_R_token_allocation_mismatch:
+        state = TOKEN_MISMATCH;
+        break;
+    default:
+        break;
+    }
+    tell(done, ctx, state, &c);
+}
+
+static void op_inspect(void *impl, const uint8_t hash[TGW_TOKEN_HASH_BYTES], uint64_t now_s,
+                       store_done *done, void *ctx) {
+    struct claims c = {0};
+    enum token_state state = memory_store_inspect(impl, hash, now_s, &c);
+    tell(done, ctx, state, &c);
+}
+
+static void op_put(void *impl, const uint8_t hash[TGW_TOKEN_HASH_BYTES], const struct claims *c,
+                   uint64_t now_s, store_done *done, void *ctx) {
+    done(ctx, memory_store_put(impl, hash, c, now_s) ? TOKEN_VALID : TOKEN_FULL, NULL);
+}
+
+static void op_revoke(void *impl, const uint8_t hash[TGW_TOKEN_HASH_BYTES], uint64_t now_s,
+                      store_done *done, void *ctx) {
+    done(ctx, memory_store_revoke(impl, hash, now_s) ? TOKEN_VALID : TOKEN_UNKNOWN, NULL);
+}
+
+static bool op_is_up(const void *impl) {
+    (void)impl;
+    return true;
+}
+
+static void op_set_replay_window(void *impl, uint64_t seconds) {
+    struct memory_store *s = impl;
+    s->replay_window_s = seconds;
+}
+
+static void op_close(void *impl) {
+    memory_store_destroy(impl);
+}
+
+const struct store_ops memory_store_ops = {
+    .consume = op_consume,
+    .inspect = op_inspect,
+    .put = op_put,
+    .revoke = op_revoke,
+    .is_up = op_is_up,
+    .set_replay_window = op_set_replay_window,
+    .close = op_close,
+};
+
+enum tgw_reason token_reason(enum token_state s) {
+    switch (s) {
+    case TOKEN_VALID:
+        return TGW_OK;
+    case TOKEN_UNKNOWN:
+        return TGW_R_token_invalid;
+    case TOKEN_USED:
+        return TGW_R_token_replayed;
+    case TOKEN_EXPIRED:
+        return TGW_R_token_expired;
+    case TOKEN_MISMATCH:
+        return TGW_R_token_allocation_mismatch;
+    case TOKEN_FULL:
+    case TOKEN_NO_STORE:
+        break;
+    }
+    return TGW_R_token_store_unavailable;
 }

@@ -7,6 +7,7 @@
 #include "revision.h"
 #include "selftest.h"
 #include "shm_region.h"
+#include "tls/heap.h"
 #include "tls_service.h"
 #include "worker.h"
 #include <errno.h>
@@ -31,7 +32,6 @@ enum {
     MBUF_CACHE = 256,
     PULSE_MS = 50,
     STATS_EVERY_PULSES = 10,
-    DRAIN_GRACE_MS = 1000,
     LINK_WAIT_MS = 3000, /* what a copper link takes to come up */
 };
 
@@ -46,6 +46,7 @@ struct app {
     struct worker_signals signals[TGW_CORES_MAX];
     uint32_t cores;
     uint64_t drain_end_ms; /* 0: not draining for an exit */
+    uint64_t drained_ms;   /* when the last session was gone; 0: not yet */
     uint64_t epoch;
     char err[CONFIG_ERROR_BYTES];
 };
@@ -212,6 +213,7 @@ static void stop_workers(struct app *a) {
 }
 
 static int run_worker(void *worker) {
+    tls_heap_hide_stack();
     worker_run(worker);
     return 0;
 }
@@ -333,18 +335,31 @@ static void begin_drain(struct app *a, uint64_t now_ms) {
     atomic_fetch_add(&a->region.shm->dataplane_term, 1);
     if (a->drain_end_ms)
         return; /* a second SIGTERM does not shorten it */
-    a->drain_end_ms = now_ms + timeout_ms + TGW_DRAIN_SPREAD_MS + DRAIN_GRACE_MS;
+    a->drain_end_ms = now_ms + timeout_ms + TGW_DRAIN_EXIT_MS;
     for (uint32_t i = 0; i < a->cores; i++)
         atomic_store(&a->signals[i].drain_deadline_ms, timeout_ms ? timeout_ms : 1);
     log_line(LOG_INFO, "drain_started", "SIGTERM: %u sessions, %u ms", sessions_left(a),
              timeout_ms);
 }
 
-/* True when the process may go. */
-static bool drain_over(const struct app *a, uint64_t now_ms) {
-    if (atomic_load(&a->region.shm->control_drained))
+static bool all_finished(const struct app *a) {
+    for (uint32_t i = 0; i < a->cores; i++)
+        if (atomic_load(&a->signals[i].connections))
+            return false;
+    return true;
+}
+
+/* True when the process may go: the sessions are gone, and their FINs are answered or have
+ * had their time. Whoever only asks for our health must not hold it up. */
+static bool drain_over(struct app *a, uint64_t now_ms) {
+    bool by_control = atomic_load(&a->region.shm->control_drained);
+    if (!a->drain_end_ms && !by_control)
+        return false;
+    if (!a->drained_ms && (by_control || all_drained(a)))
+        a->drained_ms = now_ms;
+    if (a->drained_ms && (all_finished(a) || now_ms >= a->drained_ms + TGW_DRAIN_FIN_MS))
         return true;
-    return a->drain_end_ms && (all_drained(a) || now_ms >= a->drain_end_ms);
+    return a->drain_end_ms && now_ms >= a->drain_end_ms;
 }
 
 static void main_loop(struct app *a, const sigset_t *signals) {
@@ -392,6 +407,11 @@ static int run(struct app *a, const sigset_t *signals) {
 int main(int argc, char **argv, char **envp) {
     static struct app app;
     sigset_t signals;
+    if (!tls_heap_install()) {
+        fputs("tgw-dataplane: OpenSSL does not take another heap\n", stderr);
+        return 1;
+    }
+    tls_heap_hide_stack();
     if (argc == 2 && strcmp(argv[1], "--version") == 0)
         return printf("tgw-dataplane %s (%s)\n", TGW_VERSION, TGW_REVISION) < 0;
     if (argc == 2 && strcmp(argv[1], "--help") == 0)
@@ -402,6 +422,8 @@ int main(int argc, char **argv, char **envp) {
         fprintf(stderr, "tgw-dataplane: %s\n", app.err);
         return EXIT_USAGE;
     }
+    app.tls.config_path = argv[2];
+    app.tls.envp = envp;
     /* Before EAL makes threads, so that they inherit the mask. */
     sigemptyset(&signals);
     sigaddset(&signals, SIGTERM);

@@ -8,8 +8,11 @@
 #include "tls/tls.h"
 
 struct tls_service {
+    const char *config_path; /* the configuration's file and environment, set before the start */
+    char *const *envp;
     struct tls_context *context; /* NULL: no TLS is configured */
     struct tls_workers *workers;
+    uint32_t applied; /* of struct tgw_shm's control_applied, as last seen */
 };
 
 /* False with one line in err. Without certificates and without TLS towards agents there
@@ -23,7 +26,8 @@ uint16_t tls_service_port(const struct config *c);
 void tls_service_fill(const struct config *c, uint32_t cores, uint32_t core,
                       struct tgw_counters *counters, struct tls_config *out);
 /* Now and then: the clock of ticket keys; certificates whose files have changed are loaded,
- * or kept as they are when the new ones are no good. */
+ * or kept as they are when the new ones are no good. So are those of a configuration that
+ * the control process has put in force. */
 void tls_service_watch(struct tls_service *s, struct tgw_shm *shm);
 
 #endif

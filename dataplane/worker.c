@@ -223,7 +223,8 @@ void worker_tcp_config(struct tcp_config *t, uint32_t sessions_max, struct tgw_c
     /* Two legs a session, and a fourth more, 10,000 at least, that are on their way in or
      * out. */
     t->connections_max = sessions_max * 2 + sessions_max / 2 + 10000;
-    t->time_wait_max = t->connections_max;
+    if (t->time_wait_max > t->connections_max)
+        t->time_wait_max = t->connections_max;
     t->ack_delay_ms = ACK_DELAY_MS;
     t->counters = counters;
     RAND_bytes(t->secret, sizeof(t->secret));
@@ -360,6 +361,7 @@ static void publish(struct worker *w) {
     publish_tls(w);
     atomic_store_explicit(&w->config.signals->sessions_left, sessions.live + sessions.pending,
                           memory_order_relaxed);
+    atomic_store_explicit(&w->config.signals->connections, tcp.connections, memory_order_relaxed);
     atomic_store_explicit(&w->config.signals->drained, sessions.drained, memory_order_relaxed);
 }
 

@@ -17,6 +17,7 @@ struct worker_signals {
     _Atomic bool stop;
     _Alignas(64) _Atomic uint32_t sessions_left; /* written by the worker */
     _Atomic bool drained;
+    _Atomic uint32_t connections; /* of TCP, TIME_WAIT aside */
 };
 
 struct worker_config {

@@ -22,7 +22,9 @@ MAY = {
     "dataplane/agent": {"contract", "web"},
     "dataplane/relay": {"contract", "core", "web"},
     "dataplane/session": {"contract", "core", "web", "agent", "relay"},
-    "control": {"contract", "config"},
+    "control": {"contract", "config", "control"},
+    "control/tls": set(),
+    "control/redis": {"control"},
     "control/cli": {"contract", "config"},
     "platform/host": {"contract", "web"},
 }

@@ -6,6 +6,9 @@
 #include <string.h>
 
 static const char SOCKET_DEFAULT[] = "/run/tgw/control.sock";
+static const char CERTIFICATE_DEFAULT[] = "/etc/tgw/tgwctl.pem";
+static const char KEY_DEFAULT[] = "/etc/tgw/tgwctl.key";
+static const char CA_DEFAULT[] = "/etc/tgw/ca.pem";
 
 void cli_print_json(struct cli *c, const cJSON *value) {
     char *text = cJSON_PrintUnformatted(value);
@@ -53,9 +56,16 @@ enum cli_exit cli_unreachable(struct cli *c) {
     return tell(c, CLI_UNREACHABLE, "unreachable", message);
 }
 
+bool cli_connect(struct cli *c) {
+    if (c->client.fd >= 0)
+        return true;
+    return c->remote ? client_connect_remote(&c->client, c->socket, &c->identity)
+                     : client_connect(&c->client, c->socket);
+}
+
 cJSON *cli_call(struct cli *c, const char *cmd, cJSON *args, const cJSON **result,
                 enum cli_exit *status) {
-    if (c->client.fd < 0 && !client_connect(&c->client, c->socket)) {
+    if (!cli_connect(c)) {
         cJSON_Delete(args);
         *status = cli_unreachable(c);
         return NULL;
@@ -76,7 +86,7 @@ cJSON *cli_call(struct cli *c, const char *cmd, cJSON *args, const cJSON **resul
 }
 
 static enum cli_exit print_help(struct cli *c) {
-    fputs("usage: tgwctl [--json] [--socket PATH] COMMAND\n\n", c->out);
+    fputs("usage: tgwctl [--json] [--socket PATH | --connect HOST:PORT] COMMAND\n\n", c->out);
     for (size_t i = 0; i < cli_command_count; i++) {
         const struct command *k = &cli_commands[i];
         if (k->usage && strlen(k->usage) > 22)
@@ -85,8 +95,12 @@ static enum cli_exit print_help(struct cli *c) {
             fprintf(c->out, "  %-22s  %s\n", k->usage, k->summary);
     }
     fprintf(c->out,
-            "\n  --json         JSON on standard output, errors too\n"
-            "  --socket PATH  the control socket, else $TGW_SOCKET, else %s\n"
+            "\n  --json               JSON on standard output, errors too\n"
+            "  --socket PATH        the control socket, else $TGW_SOCKET, else %s\n"
+            "  --connect HOST:PORT  a DPU from its host, over mutual TLS, else $TGW_CONNECT\n"
+            "  --certificate, --key, --ca FILE\n"
+            "                       for --connect, else $TGW_CERTIFICATE, $TGW_KEY, $TGW_CA,\n"
+            "                       else tgwctl.pem, tgwctl.key and ca.pem in /etc/tgw\n"
             "  --help, --version\n"
             "\nexit status: 0 done, 1 refused or unhealthy, 2 usage, 3 cannot reach the control "
             "process\n",
@@ -141,7 +155,7 @@ static enum cli_exit dispatch(struct cli *c) {
     if (!k)
         return unknown_command(c);
     const char *second = k->name[1] ? k->name[1] : "", *space = k->name[1] ? " " : "";
-    for (enum option o = OPT_SOCKET + 1; o < OPT_NUMBER; o++)
+    for (enum option o = OPT_GLOBAL_LAST + 1; o < OPT_NUMBER; o++)
         if (inv->option[o] && !(k->options & (1u << o)))
             return cli_usage(c, "%s%s%s takes no %s", k->name[0], space, second, option_name(o));
     if (inv->payload && k->run != run_capture)
@@ -155,13 +169,29 @@ static enum cli_exit dispatch(struct cli *c) {
                                                   : "too many arguments");
 }
 
-static const char *socket_path(const struct invocation *inv, char *const envp[]) {
-    if (inv->option[OPT_SOCKET])
-        return inv->option[OPT_SOCKET];
+/* The option, else the variable where it is not empty, else the standard. */
+static const char *setting(const struct invocation *inv, char *const envp[], enum option o,
+                           const char *variable, const char *standard) {
+    size_t len = strlen(variable);
+    if (inv->option[o])
+        return inv->option[o];
     for (; envp && *envp; envp++)
-        if (strncmp(*envp, "TGW_SOCKET=", 11) == 0 && (*envp)[11])
-            return *envp + 11;
-    return SOCKET_DEFAULT;
+        if (strncmp(*envp, variable, len) == 0 && (*envp)[len] == '=' && (*envp)[len + 1])
+            return *envp + len + 1;
+    return standard;
+}
+
+static void choose_process(struct cli *c) {
+    const struct invocation *inv = &c->inv;
+    const char *remote = setting(inv, c->envp, OPT_CONNECT, "TGW_CONNECT", NULL);
+    c->remote = remote && !inv->option[OPT_SOCKET];
+    c->socket =
+        c->remote ? remote : setting(inv, c->envp, OPT_SOCKET, "TGW_SOCKET", SOCKET_DEFAULT);
+    c->identity =
+        (struct client_identity){.certificate = setting(inv, c->envp, OPT_CERTIFICATE,
+                                                        "TGW_CERTIFICATE", CERTIFICATE_DEFAULT),
+                                 .key = setting(inv, c->envp, OPT_KEY, "TGW_KEY", KEY_DEFAULT),
+                                 .ca = setting(inv, c->envp, OPT_CA, "TGW_CA", CA_DEFAULT)};
 }
 
 enum cli_exit cli_run(int argc, char *const argv[], char *const envp[], FILE *in, FILE *out,
@@ -169,7 +199,7 @@ enum cli_exit cli_run(int argc, char *const argv[], char *const envp[], FILE *in
     struct cli c = {.client = {.fd = -1}, .envp = envp, .in = in, .out = out, .err = err};
     enum cli_exit status;
     bool parsed = parse_arguments(&c.inv, argc, argv);
-    c.socket = socket_path(&c.inv, envp);
+    choose_process(&c);
     if (!parsed)
         status = cli_usage(&c, "%s", c.inv.error);
     else if (c.inv.help)

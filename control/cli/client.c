@@ -1,5 +1,6 @@
 #include "client.h"
 #include <errno.h>
+#include <openssl/ssl.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -46,6 +47,10 @@ bool client_connect(struct client *c, const char *path) {
 }
 
 void client_close(struct client *c) {
+    SSL_free(c->ssl);
+    SSL_CTX_free(c->tls);
+    c->ssl = NULL;
+    c->tls = NULL;
     if (c->fd >= 0)
         close(c->fd);
     c->fd = -1;
@@ -62,9 +67,28 @@ static char *request_line(unsigned id, const char *cmd, cJSON *args) {
     return text;
 }
 
+/* Bytes, 0 at the end, -1 with errno. */
+static ssize_t send_some(struct client *c, const char *data, size_t len) {
+    size_t n;
+    if (!c->ssl)
+        return send(c->fd, data, len, MSG_NOSIGNAL);
+    errno = EPIPE;
+    return SSL_write_ex(c->ssl, data, len, &n) == 1 ? (ssize_t)n : -1;
+}
+
+static ssize_t receive_some(struct client *c, char *out, size_t size) {
+    size_t n;
+    if (!c->ssl)
+        return recv(c->fd, out, size, 0);
+    if (SSL_read_ex(c->ssl, out, size, &n) == 1)
+        return (ssize_t)n;
+    errno = ECONNRESET;
+    return SSL_get_error(c->ssl, 0) == SSL_ERROR_ZERO_RETURN ? 0 : -1;
+}
+
 static bool send_all(struct client *c, const char *text, size_t len) {
     while (len) {
-        ssize_t n = send(c->fd, text, len, MSG_NOSIGNAL);
+        ssize_t n = send_some(c, text, len);
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0) {
@@ -90,6 +114,8 @@ static long now_ms(void) {
 /* The deadline is over the whole reply: a peer that trickles does not hold us. */
 static bool wait_readable(struct client *c, long deadline_ms) {
     for (;;) {
+        if (c->ssl && SSL_pending(c->ssl) > 0)
+            return true;
         long left_ms = deadline_ms - now_ms();
         struct pollfd p = {.fd = c->fd, .events = POLLIN};
         int n = left_ms > 0 ? poll(&p, 1, (int)left_ms) : 0;
@@ -126,7 +152,7 @@ static bool receive_line(struct client *c, struct line *l) {
     for (;;) {
         if ((l->len == l->size && !grow(c, l)) || !wait_readable(c, deadline_ms))
             return false;
-        ssize_t n = recv(c->fd, l->text + l->len, l->size - l->len, 0);
+        ssize_t n = receive_some(c, l->text + l->len, l->size - l->len);
         if (n < 0 && errno == EINTR)
             continue;
         if (n <= 0) {

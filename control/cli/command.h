@@ -9,7 +9,9 @@
 struct cli {
     struct invocation inv;
     struct client client;
-    const char *socket;
+    const char *socket; /* a path, or with `remote` HOST:PORT */
+    bool remote;
+    struct client_identity identity; /* of a remote one */
     char *const *envp;
     FILE *in, *out, *err;
 };
@@ -30,6 +32,8 @@ extern const size_t cli_command_count;
 enum cli_exit cli_usage(struct cli *c, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 enum cli_exit cli_unreachable(struct cli *c);
+/* Connected, anew where needed. False: c->client.error says why not. */
+bool cli_connect(struct cli *c);
 /* A refusal in the caller's form: a line, or {"code","message"} with --json. */
 enum cli_exit cli_refused(struct cli *c, const char *code, const char *message);
 /* One call; `args` is taken over. NULL: told already, *status says how. Else the reply

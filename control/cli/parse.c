@@ -4,6 +4,10 @@
 
 static const char *const option_names[OPT_NUMBER] = {
     [OPT_SOCKET] = "--socket",
+    [OPT_CONNECT] = "--connect",
+    [OPT_CERTIFICATE] = "--certificate",
+    [OPT_KEY] = "--key",
+    [OPT_CA] = "--ca",
     [OPT_TIMEOUT] = "--timeout",
     [OPT_ALLOCATION] = "--allocation",
     [OPT_COUNT] = "--count",

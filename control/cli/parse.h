@@ -8,6 +8,11 @@
 
 enum option {
     OPT_SOCKET,
+    OPT_CONNECT,
+    OPT_CERTIFICATE,
+    OPT_KEY,
+    OPT_CA,
+    OPT_GLOBAL_LAST = OPT_CA, /* of those that every command takes */
     OPT_TIMEOUT,
     OPT_ALLOCATION,
     OPT_COUNT,

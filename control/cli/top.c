@@ -124,7 +124,7 @@ static void show_stages(FILE *out, const struct sample *old, const struct sample
 
 /* Both replies, connected anew when needed. NULL: c->client.error, or refused. */
 static cJSON *fetch(struct cli *c, const char *cmd) {
-    if (c->client.fd < 0 && !client_connect(&c->client, c->socket))
+    if (!cli_connect(c))
         return NULL;
     return client_call(&c->client, cmd, NULL);
 }

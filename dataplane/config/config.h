@@ -69,12 +69,16 @@ struct config {
     struct config_list agent_networks; /* CIDR */
     config_text log_level;
     config_text run_as_user; /* "" keeps the user */
+    bool seccomp;            /* system calls are filtered */
     /* control */
-    config_text control_socket; /* /run/tgw/control.sock */
-    config_text control_group;  /* group of the socket, "" for the process's */
-    config_text state_dir;      /* /var/lib/tgw */
-    config_text admin_listen;   /* 127.0.0.1:9464 */
-    config_text lab_listen;     /* "" off; 127.0.0.1:8000 */
+    config_text control_socket;     /* /run/tgw/control.sock */
+    config_text control_group;      /* group of the socket, "" for the process's */
+    config_text remote_listen;      /* tgwctl --connect: "" off; ADDRESS:PORT */
+    config_text remote_certificate; /* "CHAIN:KEY" */
+    config_text remote_ca;          /* who signs its callers' certificates */
+    config_text state_dir;          /* /var/lib/tgw */
+    config_text admin_listen;       /* 127.0.0.1:9464 */
+    config_text lab_listen;         /* "" off; 127.0.0.1:8000 */
     config_text lab_page_dir;
     config_text lab_public_url; /* ws://198.18.0.2 for the page */
     struct config_list allowed_origins;
@@ -82,16 +86,19 @@ struct config {
     config_text browser_refusals;       /* http | close */
     config_text token_store;            /* memory | redis */
     char redis_url[CONFIG_URL_MAX + 1]; /* secret: redacted in every output */
-    uint64_t redis_timeout_ms;
+    uint64_t redis_timeout_ms;          /* of a request */
+    config_text redis_ca;               /* certificates for rediss://, "": the system's */
+    config_text redis_certificate;      /* "CHAIN:KEY" shown to the server, "" none */
     uint64_t replay_window_seconds;
     config_text agent_secret_file;
     uint64_t drain_timeout_seconds;
     uint64_t session_ttl_seconds;  /* 0: none */
     uint64_t idle_timeout_seconds; /* 0: none */
     uint64_t rate_per_source;      /* requests a second, 0: off */
-    uint64_t rate_burst;
-    uint64_t sessions_per_user;   /* 0: off */
-    uint64_t sessions_per_source; /* 0: off */
+    uint64_t rate_burst;           /* requests at once, of a source or a user */
+    uint64_t rate_per_user;        /* requests a second with a good token, 0: off */
+    uint64_t sessions_per_user;    /* 0: off */
+    uint64_t sessions_per_source;  /* 0: off */
 };
 
 /* Defaults, then `path` (NULL: none), then the environment `envp`. False: one clear

@@ -177,6 +177,18 @@ static bool check_tls(const struct config *c, struct config_error *e) {
     return true;
 }
 
+static bool check_remote(const struct config *c, struct config_error *e) {
+    if (!c->remote_listen[0])
+        return true;
+    if (!is_endpoint(c->remote_listen))
+        return config_fail(e, "remote_listen: expected ADDRESS:PORT, not \"%s\"", c->remote_listen);
+    if (!is_certificate(c->remote_certificate, false))
+        return config_fail(e, "remote_certificate: CHAIN:KEY is needed with remote_listen");
+    if (!c->remote_ca[0])
+        return config_fail(e, "remote_ca: needed with remote_listen: who signs its callers");
+    return true;
+}
+
 bool config_check(const struct config *c, struct config_error *e) {
     static const char *const idle[] = {"spin", "sleep", NULL};
     static const char *const stores[] = {"memory", "redis", NULL};
@@ -195,5 +207,5 @@ bool config_check(const struct config *c, struct config_error *e) {
         if (!is_network(c->agent_networks.item[i]))
             return config_fail(e, "agent_networks[%u]: not a network: \"%s\"", i,
                                c->agent_networks.item[i]);
-    return check_tls(c, e);
+    return check_remote(c, e) && check_tls(c, e);
 }

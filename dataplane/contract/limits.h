@@ -34,6 +34,7 @@ enum {
 
     /* Setup deadlines. */
     TGW_AUTH_TIMEOUT_MS = 2000,  /* verdict of the control process */
+    TGW_STORE_TIMEOUT_MS_MAX = 900, /* of the token store: a refusal comes within a second */
     TGW_AGENT_TIMEOUT_MS = 5000, /* dial + upgrade, contract: 504 after 5 s */
     TGW_CLOSE_TIMEOUT_MS = 5000, /* our Close sent, waiting for the peer's */
 
@@ -41,7 +42,10 @@ enum {
     TGW_PING_SILENCE_MS = 20000,
     TGW_PONG_LOST_MS = 45000,
     TGW_IDLE_NOTICE_S = 60,
-    TGW_DRAIN_SPREAD_MS = 5000,
+    TGW_DRAIN_SPREAD_MS = 5000, /* from the deadline on sessions are closed one by one */
+    TGW_DRAIN_CLOSE_MS = 2500,  /* their peers' time to answer the Close */
+    TGW_DRAIN_FIN_MS = 1000,    /* ... and the FIN */
+    TGW_DRAIN_EXIT_MS = 8900,   /* behind the deadline the process is gone */
 
     /* WebSocket. */
     TGW_WS_CONTROL_PAYLOAD_MAX = 125, /* RFC 6455 section 5.5 */
@@ -61,7 +65,10 @@ _Static_assert((TGW_CMD_SLOTS & (TGW_CMD_SLOTS - 1)) == 0, "ring sizes are power
 _Static_assert((TGW_EVENT_SLOTS & (TGW_EVENT_SLOTS - 1)) == 0, "ring sizes are powers of two");
 _Static_assert(TGW_HEARTBEAT_LOST_MS >= 4 * TGW_HEARTBEAT_PERIOD_MS, "tolerate missed beats");
 _Static_assert(TGW_PONG_LOST_MS >= 2 * TGW_PING_SILENCE_MS, "two pings before a leg is lost");
+_Static_assert(TGW_DRAIN_SPREAD_MS + TGW_DRAIN_CLOSE_MS + TGW_DRAIN_FIN_MS < TGW_DRAIN_EXIT_MS,
+               "every session is closed before the process goes");
 _Static_assert(TGW_TOKEN_BYTES_MAX < TGW_HEAD_BYTES_MAX, "a token fits in a head");
+_Static_assert(2 * TGW_STORE_TIMEOUT_MS_MAX < TGW_AUTH_TIMEOUT_MS, "looked at, then consumed");
 _Static_assert(TGW_AUTH_TIMEOUT_MS < TGW_AGENT_TIMEOUT_MS, "authority answers before the agent");
 
 #endif

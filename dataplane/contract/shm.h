@@ -51,6 +51,7 @@ struct tgw_shm {
     _Alignas(64) _Atomic uint64_t control_epoch; /* written by the control process */
     _Atomic uint64_t control_beat_ns;
     _Atomic uint32_t control_drained; /* drain over: the dataplane may exit */
+    _Atomic uint32_t control_applied; /* configurations put in force: the file is to be read anew */
     _Alignas(64) struct tgw_shm_core core[TGW_CORES_MAX];
 };
 

@@ -30,7 +30,7 @@ static void enter(struct session *s, enum tgw_reason reason, uint16_t code) {
     if (s->flags & (NOTICE_IDLE_OWED | NOTICE_DRAIN_OWED))
         tgw_count(t->config.counters, TGW_C_notice_write_errors, 1);
     s->flags = 0;
-    session_deadline(s, TGW_CLOSE_TIMEOUT_MS);
+    session_deadline(s, reason == TGW_R_drain_timeout ? TGW_DRAIN_CLOSE_MS : TGW_CLOSE_TIMEOUT_MS);
 }
 
 void close_begin(struct session *s, enum tgw_reason reason) {

@@ -13,8 +13,8 @@ static void set_stalled(struct session *s, enum side to, bool stalled) {
     tgw_gauge(t->config.counters, gauge[to], t->stalled[to]);
     /* While one leg takes nothing the other is not read: its silence starts here. */
     if (!stalled) {
-        s->leg[CLIENT].heard_ms = t->now_ms;
-        s->leg[AGENT].heard_ms = t->now_ms;
+        leg_heard(s, CLIENT);
+        leg_heard(s, AGENT);
     }
 }
 
@@ -158,8 +158,7 @@ void live_start(struct session *s) {
     s->state = SESSION_RELAY;
     s->data_ns = t->now_ns;
     for (int side = CLIENT; side <= AGENT; side++) {
-        s->leg[side].heard_ms = t->now_ms;
-        s->leg[side].pings = 0;
+        leg_heard(s, (enum side)side);
         s->leg[side].flags = 0;
     }
     relay_dir_init(&s->leg[CLIENT].in, WS_FROM_CLIENT);

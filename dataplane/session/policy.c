@@ -19,17 +19,17 @@ static uint64_t idle_notice(const struct session *s) {
     return idle_end(s) - (uint64_t)TGW_IDLE_NOTICE_S * 1000 * NS_A_MS;
 }
 
-static uint64_t heard_ns(const struct session *s, enum side side) {
-    const struct session_table *t = s->table;
-    return t->now_ns - (uint64_t)(t->now_ms - s->leg[side].heard_ms) * NS_A_MS;
+/* Of 32 bits of milliseconds, in which silence never lasts. */
+static uint64_t heard_ns(const struct session *s, int side) {
+    uint64_t now_ms = s->table->now_ns / NS_A_MS;
+    return (now_ms - ((uint32_t)now_ms - s->leg[side].heard_ms)) * NS_A_MS;
 }
 
-static uint64_t ping_due(const struct session *s, enum side side) {
-    uint64_t silence_ms = (uint64_t)TGW_PING_SILENCE_MS * (s->leg[side].pings + 1u);
-    return heard_ns(s, side) + silence_ms * NS_A_MS;
+static uint64_t ping_due(const struct session *s, int side) {
+    return heard_ns(s, side) + (uint64_t)TGW_PING_SILENCE_MS * (s->leg[side].pings + 1u) * NS_A_MS;
 }
 
-static uint64_t lost_at(const struct session *s, enum side side) {
+static uint64_t lost_at(const struct session *s, int side) {
     return heard_ns(s, side) + (uint64_t)TGW_PONG_LOST_MS * NS_A_MS;
 }
 
@@ -51,8 +51,7 @@ static bool silent_for_long(struct session *s, enum side side) {
     struct leg *leg = &s->leg[side];
     uint64_t now_ns = s->table->now_ns;
     if (leg->in.stalled || s->leg[!side].in.stalled || (leg->flags & LEG_PING_OWED)) {
-        leg->heard_ms = s->table->now_ms;
-        leg->pings = 0;
+        leg_heard(s, side);
         return false;
     }
     if (now_ns >= lost_at(s, side))

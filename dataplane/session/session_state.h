@@ -13,7 +13,7 @@
 #include "relay/relay.h"
 #include "session/session.h"
 
-enum { NS_A_MS = 1000000, BLOB_CLASSES = 3, LISTS_MAX = 4 };
+enum { NS_A_MS = 1000000, BLOB_CLASSES = 9, LISTS_MAX = 4 };
 
 enum session_state {
     SESSION_FREE,
@@ -80,7 +80,7 @@ struct owed {
     } leg[2];
 };
 
-/* Two cache lines for a frame that goes over, two for all else. */
+/* Two cache lines for a frame that goes over, one for all else. */
 struct session {
     struct session_table *table;
     struct leg leg[2];
@@ -105,7 +105,7 @@ struct session {
     uint64_t deadline_ns; /* of the state; RELAY: of the TTL, 0: none */
 };
 _Static_assert(offsetof(struct session, timer) == 128, "two hot lines");
-_Static_assert(sizeof(struct session) <= 256, "four cache lines a session");
+_Static_assert(sizeof(struct session) <= 192, "three cache lines a session");
 
 /* Blobs of a few sizes for what varies: idents, setups, grants, owed frames. */
 struct blobs {

@@ -200,8 +200,7 @@ static void no_connected(void *user) {
 static void client_readable(void *user) {
     struct session *s = user;
     const struct stream *c = session_stream(s, CLIENT);
-    s->leg[CLIENT].heard_ms = s->table->now_ms;
-    s->leg[CLIENT].pings = 0;
+    leg_heard(s, CLIENT);
     if (s->state == SESSION_HEAD)
         head_readable(s);
     else if (s->state == SESSION_AUTH || s->state == SESSION_DIAL) {
@@ -241,8 +240,7 @@ static void agent_connected(void *user) {
 
 static void agent_readable(void *user) {
     struct session *s = user;
-    s->leg[AGENT].heard_ms = s->table->now_ms;
-    s->leg[AGENT].pings = 0;
+    leg_heard(s, AGENT);
     if (s->state == SESSION_DIAL)
         dial_readable(s);
     else

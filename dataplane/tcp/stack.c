@@ -6,7 +6,7 @@
 
 void tcp_config_defaults(struct tcp_config *c) {
     *c = (struct tcp_config){.connections_max = 40000,
-                             .time_wait_max = 40000,
+                             .time_wait_max = 262144,
                              .backlog_max = 4096,
                              .syn_rate_max = 200000,
                              .small_blocks = 65536,
@@ -222,6 +222,7 @@ void tcp_flush(struct tcp_stack *t) {
         pool_free(&t->tcbs, c);
         tgw_gauge(t->counters, TGW_C_tcp_connections, t->tcbs.used);
     }
+    t->out_head = t->out_tail = 0; /* touch no more of the ring than a burst needs */
 }
 
 void tcp_begin(struct tcp_stack *t, uint64_t now_ns) {

@@ -7,8 +7,8 @@ enum { EXPIRIES_A_TURN = 1024 };
 
 bool tw_init(struct tw_table *w, uint32_t max, bool huge) {
     *w = (struct tw_table){.capacity = 1, .max = max};
-    /* Twice the entries: a wait that starts anew leaves a gap behind. */
-    while (w->capacity < 2 * (uint64_t)max)
+    /* A wait that starts anew leaves a gap behind: a quarter more. */
+    while (w->capacity < max + (uint64_t)max / 4)
         w->capacity *= 2;
     w->ring = region_map(w->capacity * sizeof(*w->ring), huge);
     return w->ring && flow_table_init(&w->flows, max, huge);
@@ -33,6 +33,8 @@ static void forget(struct tcp_stack *t, struct tw_entry *e) {
     e->live = false;
     while (w->head != w->tail && !entry_at(w, w->head)->live)
         w->head++;
+    if (w->head == w->tail) /* touch no more of the ring than is needed */
+        w->head = w->tail = 0;
     tgw_gauge(t->counters, TGW_C_tcp_time_wait, tw_count(w));
 }
 

@@ -1,34 +1,14 @@
-/* Reading certificates and keys, and what an SSL_CTX is told. */
+/* A set of certificates: what each SSL_CTX is told, and which is chosen when. */
 #include "context_priv.h"
 #include "job.h"
 #include <openssl/err.h>
-#include <openssl/ocsp.h>
-#include <openssl/rand.h>
 #include <openssl/x509v3.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-enum { OCSP_BYTES_MAX = 65536, TICKET_FILE_BYTES_MIN = 32 };
+enum { TICKET_FILE_BYTES_MIN = 32, SECURITY_BITS_112 = 2 };
 
 static const unsigned char SESSION_CONTEXT[] = "terminal-gateway";
-
-struct fail {
-    char *text;
-    size_t bytes;
-};
-
-__attribute__((format(printf, 2, 3))) static bool fail(const struct fail *f, const char *format,
-                                                       ...) {
-    va_list v;
-    va_start(v, format);
-    vsnprintf(f->text, f->bytes, format, v);
-    va_end(v);
-    ERR_clear_error();
-    return false;
-}
 
 static void on_keylog(const SSL *ssl, const char *line) {
     struct tls_job *job = SSL_get_app_data(ssl);
@@ -73,12 +53,15 @@ static int on_status(SSL *ssl, void *arg) {
     const struct tls_set *s = arg;
     const X509 *cert = SSL_get_certificate(ssl);
     for (uint32_t i = 0; cert && i < s->count; i++) {
-        if (!s->ocsp[i].len || X509_cmp(SSL_CTX_get0_certificate(s->server[i]), cert) != 0)
+        const struct tls_ocsp *o = &s->ocsp[i];
+        if (!o->len || X509_cmp(SSL_CTX_get0_certificate(s->server[i]), cert) != 0)
             continue;
-        unsigned char *copy = OPENSSL_memdup(s->ocsp[i].der, (size_t)s->ocsp[i].len);
+        if (o->next_update_s && o->next_update_s <= atomic_load(&s->context->unix_s))
+            break; /* worse than none */
+        unsigned char *copy = OPENSSL_memdup(o->der, (size_t)o->len);
         if (!copy)
             break;
-        SSL_set_tlsext_status_ocsp_resp(ssl, copy, s->ocsp[i].len); /* takes it over */
+        SSL_set_tlsext_status_ocsp_resp(ssl, copy, o->len); /* takes it over */
         return SSL_TLSEXT_ERR_OK;
     }
     return SSL_TLSEXT_ERR_NOACK;
@@ -88,6 +71,7 @@ static bool common_rules(SSL_CTX *ctx, struct tls_set *s, int version_min) {
     SSL_CTX_set_app_data(ctx, s);
     SSL_CTX_set_keylog_callback(ctx, on_keylog);
     SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
+    SSL_CTX_set_security_level(ctx, SECURITY_BITS_112);
     SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS);
     SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
                                  SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
@@ -109,7 +93,7 @@ static void ticket_rules(SSL_CTX *ctx, uint32_t period_s) {
 }
 
 static bool server_rules(SSL_CTX *ctx, struct tls_set *s) {
-    const struct tls_context_config *c = &s->context->config;
+    const struct tls_context_config *c = &s->config;
     if (!common_rules(ctx, s, c->tls12_max ? TLS1_2_VERSION : TLS1_3_VERSION))
         return false;
     ticket_rules(ctx, c->ticket_period_s);
@@ -121,56 +105,36 @@ static bool server_rules(SSL_CTX *ctx, struct tls_set *s) {
     return SSL_CTX_set_session_id_context(ctx, SESSION_CONTEXT, sizeof(SESSION_CONTEXT) - 1) == 1;
 }
 
-static bool use_files(SSL_CTX *ctx, const struct tls_certificate *c, const struct fail *f) {
-    if (SSL_CTX_use_certificate_chain_file(ctx, c->chain) != 1)
-        return fail(f, "%s: not a readable certificate chain in PEM", c->chain);
-    if (SSL_CTX_use_PrivateKey_file(ctx, c->key, SSL_FILETYPE_PEM) != 1)
-        return fail(f, "%s: not the private key of %s, or not readable", c->key, c->chain);
-    if (SSL_CTX_check_private_key(ctx) != 1)
-        return fail(f, "%s: not the private key of %s", c->key, c->chain);
-    return true;
-}
-
-static uint64_t not_after_s(const X509 *cert) {
+/* 0: no date that there is. */
+static uint64_t unix_s_of(const ASN1_TIME *t) {
     struct tm tm;
-    if (ASN1_TIME_to_tm(X509_get0_notAfter(cert), &tm) != 1)
-        return 0;
-    time_t at = timegm(&tm);
+    time_t at = ASN1_TIME_to_tm(t, &tm) == 1 ? timegm(&tm) : 0;
     return at > 0 ? (uint64_t)at : 0;
 }
 
-static size_t read_file(const char *path, unsigned char *out, size_t size) {
-    FILE *f = fopen(path, "re");
-    size_t n = f ? fread(out, 1, size, f) : 0;
-    if (f)
-        fclose(f);
-    return n;
+static bool check_dates(struct tls_set *s, const X509 *cert, const char *path,
+                        const struct tls_fail *f) {
+    const uint64_t now_s = atomic_load(&s->context->unix_s);
+    const uint64_t end_s = unix_s_of(X509_get0_notAfter(cert));
+    if (end_s <= now_s)
+        return tls_files_fail(f, "%s: expired", path);
+    if (unix_s_of(X509_get0_notBefore(cert)) > now_s)
+        return tls_files_fail(f, "%s: not valid yet", path);
+    if (s->not_after_s == 0 || end_s < s->not_after_s)
+        s->not_after_s = end_s;
+    return true;
 }
 
-static bool load_ocsp(struct tls_ocsp *o, const char *path, const struct fail *f) {
-    if (!path[0])
-        return true;
-    o->der = malloc(OCSP_BYTES_MAX);
-    o->len = o->der ? (int)read_file(path, o->der, OCSP_BYTES_MAX) : 0;
-    const unsigned char *at = o->der;
-    OCSP_RESPONSE *r = o->len ? d2i_OCSP_RESPONSE(NULL, &at, o->len) : NULL;
-    OCSP_RESPONSE_free(r);
-    return r || fail(f, "%s: not an OCSP response in DER", path);
-}
-
-static bool load_server(struct tls_set *s, uint32_t i, const struct fail *f) {
-    const struct tls_certificate *c = &s->context->config.certificate[i];
+static bool load_server(struct tls_set *s, uint32_t i, const struct tls_fail *f) {
+    const struct tls_certificate *c = &s->config.certificate[i];
     SSL_CTX *ctx = s->server[i] = SSL_CTX_new(TLS_server_method());
     s->count = i + 1;
     if (!ctx || !server_rules(ctx, s))
-        return fail(f, "%s: no memory", c->chain);
-    if (!use_files(ctx, c, f) || !load_ocsp(&s->ocsp[i], c->ocsp, f))
+        return tls_files_fail(f, "%s: no memory", c->chain);
+    if (!tls_files_use(ctx, c, f) ||
+        !tls_files_ocsp(&s->ocsp[i], c->ocsp, SSL_CTX_get0_certificate(ctx), f))
         return false;
-    uint64_t end_s = not_after_s(SSL_CTX_get0_certificate(ctx));
-    if (end_s <= atomic_load(&s->context->unix_s))
-        return fail(f, "%s: expired", c->chain);
-    s->not_after_s = i == 0 || end_s < s->not_after_s ? end_s : s->not_after_s;
-    return true;
+    return check_dates(s, SSL_CTX_get0_certificate(ctx), c->chain, f);
 }
 
 /* True when `to` names all that `from` names. */
@@ -205,40 +169,45 @@ static void share(struct tls_set *s) {
     ERR_clear_error(); /* a second one of a type already there is not wanted */
 }
 
-static bool load_client(struct tls_set *s, const struct fail *f) {
-    const struct tls_context_config *c = &s->context->config;
+static bool load_client(struct tls_set *s, const struct tls_fail *f) {
+    const struct tls_context_config *c = &s->config;
     if (!c->agent_ca[0])
         return true;
     SSL_CTX *ctx = s->client = SSL_CTX_new(TLS_client_method());
     if (!ctx || !common_rules(ctx, s, TLS1_3_VERSION))
-        return fail(f, "%s: no memory", c->agent_ca);
+        return tls_files_fail(f, "%s: no memory", c->agent_ca);
     if (SSL_CTX_load_verify_file(ctx, c->agent_ca) != 1)
-        return fail(f, "%s: not a readable certificate in PEM", c->agent_ca);
+        return tls_files_fail(f, "%s: not a readable certificate in PEM", c->agent_ca);
     SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
-    return !c->agent.chain[0] || use_files(ctx, &c->agent, f);
+    return !c->agent.chain[0] || (tls_files_use(ctx, &c->agent, f) &&
+                                  check_dates(s, SSL_CTX_get0_certificate(ctx), c->agent.chain, f));
 }
 
-static bool load_secret(struct tls_set *s, const struct fail *f) {
-    const char *path = s->context->config.ticket_file;
+static bool load_secret(struct tls_set *s, const struct tls_fail *f) {
+    const char *path = s->config.ticket_file;
     if (!path[0]) {
         memcpy(s->ticket_secret, s->context->own_secret, sizeof(s->ticket_secret));
         return true;
     }
-    return read_file(path, s->ticket_secret, sizeof(s->ticket_secret)) >= TICKET_FILE_BYTES_MIN ||
-           fail(f, "%s: ticket secret of %d bytes or more expected", path, TICKET_FILE_BYTES_MIN);
+    return tls_files_read(path, s->ticket_secret, sizeof(s->ticket_secret)) >=
+               TICKET_FILE_BYTES_MIN ||
+           tls_files_fail(f, "%s: ticket secret of %d bytes or more expected", path,
+                          TICKET_FILE_BYTES_MIN);
 }
 
-struct tls_set *tls_set_load(struct tls_context *x, char *err, size_t err_bytes) {
-    const struct fail f = {err, err_bytes};
-    struct tls_set *s = calloc(1, sizeof(*s));
+struct tls_set *tls_set_load(struct tls_context *x, const struct tls_context_config *c, char *err,
+                             size_t err_bytes) {
+    const struct tls_fail f = {err, err_bytes};
+    struct tls_set *s = OPENSSL_zalloc(sizeof(*s));
     if (!s) {
-        fail(&f, "no memory for certificates");
+        tls_files_fail(&f, "no memory for certificates");
         return NULL;
     }
     atomic_init(&s->refs, 1);
     s->context = x;
+    s->config = *c;
     bool good = load_secret(s, &f) && load_client(s, &f);
-    for (uint32_t i = 0; good && i < x->config.certificates; i++)
+    for (uint32_t i = 0; good && i < c->certificates; i++)
         good = load_server(s, i, &f);
     if (good) {
         share(s);
@@ -251,9 +220,8 @@ struct tls_set *tls_set_load(struct tls_context *x, char *err, size_t err_bytes)
 void tls_set_free(struct tls_set *s) {
     for (uint32_t i = 0; i < s->count; i++) {
         SSL_CTX_free(s->server[i]);
-        free(s->ocsp[i].der);
+        OPENSSL_free(s->ocsp[i].der);
     }
     SSL_CTX_free(s->client);
-    OPENSSL_cleanse(s->ticket_secret, sizeof(s->ticket_secret));
-    free(s);
+    OPENSSL_clear_free(s, sizeof(*s));
 }

@@ -24,6 +24,7 @@ enum tls_flag {
     TLS_F_DUE = 8,              /* on the list of tls_flush() */
     TLS_F_KEY_UPDATE_OWED = 16, /* the peer asked for ours */
     TLS_F_CLIENT = 32,          /* our role */
+    TLS_F_KEY_UPDATE_ASK = 64,  /* the peer's key has protected enough: ask for another */
 };
 
 enum { TLS_READ, TLS_WRITE, TLS_NONE = POOL_NONE };
@@ -46,6 +47,7 @@ struct tls_conn {
     };
 };
 _Static_assert(sizeof(struct tls_conn) == 64, "one cache line a connection");
+_Static_assert(sizeof(struct tls_conn) + 2 * 32 == 128, "with secrets of a SHA-256 suite");
 
 /* What a connection has only now and then. */
 struct tls_extra {
@@ -143,7 +145,8 @@ void input_keep_live(struct tls_core *t);
 /* message.c: handshake messages after the handshake (RFC 8446 section 4.6). */
 void message_take(struct tls_conn *c, const uint8_t *data, size_t len);
 bool message_under_way(const struct tls_conn *c);
-void message_key_update(struct tls_conn *c);
+/* request: the peer is to answer with one of its own. */
+void message_key_update(struct tls_conn *c, bool request);
 void message_key_update_owed(struct tls_conn *c);
 
 /* output.c */

@@ -1,7 +1,6 @@
 #include "context_priv.h"
 #include <openssl/rand.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -39,25 +38,25 @@ static uint64_t stamp_certificate(uint64_t h, const struct tls_certificate *c) {
     return stamp_file(stamp_file(stamp_file(h, c->chain), c->key), c->ocsp);
 }
 
-static uint64_t stamp(const struct tls_context *x) {
+static uint64_t stamp(const struct tls_context_config *c) {
     uint64_t h = UINT64_C(0xcbf29ce484222325);
-    for (uint32_t i = 0; i < x->config.certificates; i++)
-        h = stamp_certificate(h, &x->config.certificate[i]);
-    h = stamp_file(h, x->config.ticket_file);
-    h = stamp_file(h, x->config.agent_ca);
-    return stamp_certificate(h, &x->config.agent);
+    for (uint32_t i = 0; i < c->certificates; i++)
+        h = stamp_certificate(h, &c->certificate[i]);
+    h = stamp_file(h, c->ticket_file);
+    h = stamp_file(h, c->agent_ca);
+    return stamp_certificate(h, &c->agent);
 }
 
 bool tls_context_changed(const struct tls_context *x) {
-    return stamp(x) != x->stamp;
+    return stamp(&x->config) != x->stamp;
 }
 
 struct tls_context *tls_context_create(const struct tls_context_config *c, uint64_t unix_s,
                                        char *err, size_t err_bytes) {
-    struct tls_context *x = calloc(1, sizeof(*x));
+    struct tls_context *x = OPENSSL_zalloc(sizeof(*x));
     if (!x || RAND_bytes(x->own_secret, sizeof(x->own_secret)) != 1) {
         snprintf(err, err_bytes, "no memory for TLS");
-        free(x);
+        OPENSSL_free(x);
         return NULL;
     }
     x->config = *c;
@@ -75,22 +74,47 @@ void tls_context_destroy(struct tls_context *x) {
     if (x->set)
         tls_set_release(x->set);
     pthread_mutex_destroy(&x->lock);
-    OPENSSL_cleanse(x->own_secret, sizeof(x->own_secret));
-    free(x);
+    OPENSSL_clear_free(x, sizeof(*x));
 }
 
-bool tls_context_load(struct tls_context *x, char *err, size_t err_bytes) {
-    x->stamp = stamp(x); /* before reading: a change meanwhile is seen next time */
-    struct tls_set *fresh = tls_set_load(x, err, err_bytes);
-    if (!fresh)
-        return false;
+static void exchange(struct tls_context *x, struct tls_set *fresh) {
+    atomic_store(&x->tls12_max, x->config.tls12_max);
     pthread_mutex_lock(&x->lock);
     struct tls_set *old = x->set;
     x->set = fresh;
     pthread_mutex_unlock(&x->lock);
     if (old)
         tls_set_release(old);
-    return true;
+}
+
+bool tls_context_configure(struct tls_context *x, const struct tls_context_config *c, char *err,
+                           size_t err_bytes) {
+    struct tls_context_config *next = OPENSSL_memdup(c, sizeof(*c));
+    struct tls_set *fresh = NULL;
+    if (!next) {
+        snprintf(err, err_bytes, "no memory for TLS");
+    } else if (!next->certificates != !x->config.certificates) {
+        snprintf(err, err_bytes, "tls_certificates: from none to some, or back, takes a restart");
+    } else {
+        memcpy(next->agent_ca, x->config.agent_ca, sizeof(next->agent_ca));
+        uint64_t now = stamp(next); /* before reading: a change meanwhile is seen next time */
+        fresh = tls_set_load(x, next, err, err_bytes);
+        if (fresh) {
+            x->stamp = now;
+            x->config = *next;
+            exchange(x, fresh);
+        }
+    }
+    OPENSSL_free(next);
+    return fresh != NULL;
+}
+
+bool tls_context_load(struct tls_context *x, char *err, size_t err_bytes) {
+    uint64_t now = stamp(&x->config);
+    bool loaded = tls_context_configure(x, &x->config, err, err_bytes);
+    if (!loaded)
+        x->stamp = now; /* said once */
+    return loaded;
 }
 
 void tls_context_tick(struct tls_context *x, uint64_t unix_s) {
@@ -122,7 +146,7 @@ SSL *tls_set_ssl(struct tls_set *s, bool client) {
     } else if (ssl) {
         SSL_set_accept_state(ssl);
         /* With all places taken TLS 1.2 is told to the peer as a version not spoken. */
-        if (atomic_load(&s->context->tls12) >= s->context->config.tls12_max)
+        if (atomic_load(&s->context->tls12) >= s->config.tls12_max)
             SSL_set_min_proto_version(ssl, TLS1_3_VERSION);
     }
     return ssl;
@@ -130,7 +154,7 @@ SSL *tls_set_ssl(struct tls_set *s, bool client) {
 
 bool tls_context_take12(struct tls_context *x) {
     uint32_t have = atomic_load(&x->tls12);
-    while (have < x->config.tls12_max)
+    while (have < atomic_load(&x->tls12_max))
         if (atomic_compare_exchange_weak(&x->tls12, &have, have + 1))
             return true;
     return false;

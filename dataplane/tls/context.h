@@ -41,6 +41,10 @@ struct tls_context *tls_context_create(const struct tls_context_config *c, uint6
 void tls_context_destroy(struct tls_context *x);
 /* Read all certificates anew. False: one is bad, the old set stays whole. */
 bool tls_context_load(struct tls_context *x, char *err, size_t err_bytes);
+/* The same by another configuration, which is taken only as a whole. agent_ca stays as it
+ * was, and so does whether there are certificates at all. */
+bool tls_context_configure(struct tls_context *x, const struct tls_context_config *c, char *err,
+                           size_t err_bytes);
 /* True when a file is not as it was at the last load, tried or done. */
 bool tls_context_changed(const struct tls_context *x);
 /* The clock of ticket keys; call once a second or so. */

@@ -9,12 +9,14 @@ enum { TLS_TICKET_SECRET_BYTES = 64 };
 
 struct tls_ocsp {
     unsigned char *der;
-    int len; /* 0: none */
+    int len;                /* 0: none */
+    uint64_t next_update_s; /* not to be shown from then on; 0: for ever */
 };
 
 struct tls_set {
     _Atomic uint32_t refs;
     struct tls_context *context;
+    struct tls_context_config config; /* what it was loaded by */
     uint32_t count;
     SSL_CTX *server[TLS_CERTIFICATES_MAX]; /* a certificate, and what else has its names */
     struct tls_ocsp ocsp[TLS_CERTIFICATES_MAX];
@@ -24,17 +26,34 @@ struct tls_set {
 };
 
 struct tls_context {
-    struct tls_context_config config;
-    pthread_mutex_t lock; /* of `set` */
+    struct tls_context_config config; /* of the main thread: the newest that held up */
+    pthread_mutex_t lock;             /* of `set` */
     struct tls_set *set;
     _Atomic uint64_t unix_s;
-    _Atomic uint32_t tls12;
+    _Atomic uint32_t tls12, tls12_max;
     uint64_t stamp; /* of the files at the last load */
     unsigned char own_secret[TLS_TICKET_SECRET_BYTES];
 };
 
+/* files.c */
+struct tls_fail {
+    char *text;
+    size_t bytes;
+};
+/* Always false. */
+__attribute__((format(printf, 2, 3))) bool tls_files_fail(const struct tls_fail *f,
+                                                          const char *format, ...);
+/* Bytes read; 0 when there is no such file. */
+size_t tls_files_read(const char *path, unsigned char *out, size_t size);
+/* Chain and key, which must belong together. */
+bool tls_files_use(SSL_CTX *ctx, const struct tls_certificate *c, const struct tls_fail *f);
+/* path "": none. A response about another certificate is refused. */
+bool tls_files_ocsp(struct tls_ocsp *o, const char *path, const X509 *cert,
+                    const struct tls_fail *f);
+
 /* certs.c */
-struct tls_set *tls_set_load(struct tls_context *x, char *err, size_t err_bytes);
+struct tls_set *tls_set_load(struct tls_context *x, const struct tls_context_config *c, char *err,
+                             size_t err_bytes);
 void tls_set_free(struct tls_set *s);
 
 /* ticket.c: for SSL_CTX_set_tlsext_ticket_key_evp_cb; the SSL_CTX's app data is a tls_set. */

@@ -8,10 +8,18 @@ static struct tls_hs *hs_of(const struct tls_conn *c) {
     return pool_at(&c->core->handshakes, c->slot);
 }
 
+static uint32_t queued(const struct tls_core *t) {
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < t->links; i++)
+        n += t->link[i].load;
+    return n;
+}
+
+/* With the queue full there is no use in waiting for the first byte. */
 bool handshake_begin(struct tls_conn *c, const struct tgw_endpoint *local,
                      const struct tgw_endpoint *remote) {
     struct tls_core *t = c->core;
-    struct tls_hs *hs = pool_alloc(&t->handshakes);
+    struct tls_hs *hs = queued(t) < t->config.queue_max ? pool_alloc(&t->handshakes) : NULL;
     if (!hs)
         return false;
     *hs = (struct tls_hs){.conn = c, .local = *local, .remote = *remote};
@@ -19,13 +27,6 @@ bool handshake_begin(struct tls_conn *c, const struct tgw_endpoint *local,
     timer_set(&t->wheel, &hs->timer,
               t->now_ns + (uint64_t)t->config.handshake_timeout_ms * 1000000);
     return true;
-}
-
-static uint32_t queued(const struct tls_core *t) {
-    uint32_t n = 0;
-    for (uint32_t i = 0; i < t->links; i++)
-        n += t->link[i].load;
-    return n;
 }
 
 /* To the thread with the shortest queue. */

@@ -81,8 +81,11 @@ static bool open_record(struct tls_conn *c, const uint8_t *record, struct tls_pl
     const struct tls_key *key = conn_key(c, TLS_READ);
     if (!key || !tls_record_open(key, c->seq[TLS_READ], record, t->buffers->plain, plain, &alert))
         return invalid(c, alert);
-    c->seq[TLS_READ]++;
     tgw_count(t->config.counters, TGW_C_tls_records_in, 1);
+    if (++c->seq[TLS_READ] == t->config.records_per_key) { /* RFC 8446 section 5.5 */
+        c->flags |= TLS_F_KEY_UPDATE_ASK;
+        message_key_update_owed(c);
+    }
     return true;
 }
 

@@ -69,8 +69,8 @@ void message_take(struct tls_conn *c, const uint8_t *data, size_t len) {
     conn_extra_trim(c);
 }
 
-void message_key_update(struct tls_conn *c) {
-    uint8_t message[HEADER_BYTES + 2] = {KEY_UPDATE, 0, 0, 1, 0}; /* update_not_requested */
+void message_key_update(struct tls_conn *c, bool request) {
+    uint8_t message[HEADER_BYTES + 2] = {KEY_UPDATE, 0, 0, 1, request};
     tgw_count(c->core->config.counters, TGW_C_tls_key_updates_out, 1);
     output_record(c, TLS_HANDSHAKE, message, HEADER_BYTES + 1);
     if (c->state == TLS_OPEN)
@@ -79,11 +79,13 @@ void message_key_update(struct tls_conn *c) {
 
 /* One answer for however many requests came while none could be sent. */
 void message_key_update_owed(struct tls_conn *c) {
+    const uint8_t owed = TLS_F_KEY_UPDATE_OWED | TLS_F_KEY_UPDATE_ASK;
     const struct tls_extra *x = conn_extra(c);
-    if (!(c->flags & TLS_F_KEY_UPDATE_OWED) || (c->flags & TLS_F_SHUT) || (x && x->spill.bytes))
+    const bool ask = c->flags & TLS_F_KEY_UPDATE_ASK;
+    if (!(c->flags & owed) || (c->flags & TLS_F_SHUT) || (x && x->spill.bytes))
         return;
-    c->flags &= (uint8_t)~TLS_F_KEY_UPDATE_OWED;
+    c->flags &= (uint8_t)~owed;
     output_flush(c->core);
     if (c->state == TLS_OPEN)
-        message_key_update(c);
+        message_key_update(c, ask);
 }

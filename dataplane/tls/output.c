@@ -67,7 +67,7 @@ void output_record(struct tls_conn *c, enum tls_content type, uint8_t *data, siz
     }
     /* RFC 8446 section 5.5: a key protects so many records and no more. */
     if (type == TLS_APPLICATION_DATA && c->seq[TLS_WRITE] >= t->config.records_per_key)
-        message_key_update(c);
+        message_key_update(c, false);
     if (c->lower)
         seal(c, type, data, len);
 }

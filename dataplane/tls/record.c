@@ -10,20 +10,10 @@ static void put_nonce(uint8_t nonce[TLS_IV_BYTES], const uint8_t iv[TLS_IV_BYTES
         nonce[TLS_IV_BYTES - 1 - i] ^= (uint8_t)(seq >> (8 * i));
 }
 
-/* Nonce and additional data: the header as it goes over the wire. */
-static bool begin(const struct tls_key *key, uint64_t seq, const uint8_t *header) {
-    uint8_t nonce[TLS_IV_BYTES];
-    int n;
-    put_nonce(nonce, key->iv, seq);
-    return EVP_CipherInit_ex(key->ctx, NULL, NULL, NULL, nonce, -1) == 1 &&
-           EVP_CipherUpdate(key->ctx, NULL, &n, header, TLS_HEADER_BYTES) == 1;
-}
-
 bool tls_record_seal(const struct tls_key *key, uint64_t seq, enum tls_content type, uint8_t *data,
                      size_t len, uint8_t *out) {
     const size_t inner = len + 1, body = inner + TLS_TAG_BYTES;
-    uint8_t *cipher = out + TLS_HEADER_BYTES;
-    int n, end;
+    uint8_t nonce[TLS_IV_BYTES];
     assert(len <= TLS_PLAIN_BYTES_MAX);
     data[len] = (uint8_t)type;
     out[0] = TLS_APPLICATION_DATA;
@@ -31,9 +21,8 @@ bool tls_record_seal(const struct tls_key *key, uint64_t seq, enum tls_content t
     out[2] = 3;
     out[3] = (uint8_t)(body >> 8);
     out[4] = (uint8_t)body;
-    return begin(key, seq, out) && EVP_CipherUpdate(key->ctx, cipher, &n, data, (int)inner) == 1 &&
-           n == (int)inner && EVP_CipherFinal_ex(key->ctx, cipher + inner, &end) == 1 && end == 0 &&
-           EVP_CIPHER_CTX_ctrl(key->ctx, EVP_CTRL_AEAD_GET_TAG, TLS_TAG_BYTES, cipher + inner) == 1;
+    put_nonce(nonce, key->iv, seq);
+    return tls_key_seal(key, nonce, out, TLS_HEADER_BYTES, data, inner, out + TLS_HEADER_BYTES);
 }
 
 size_t tls_record_bytes(const uint8_t header[TLS_HEADER_BYTES], enum tls_alert *alert) {
@@ -49,23 +38,13 @@ size_t tls_record_bytes(const uint8_t header[TLS_HEADER_BYTES], enum tls_alert *
     return body > TLS_TAG_BYTES ? TLS_HEADER_BYTES + body : 0;
 }
 
-static bool decrypt(const struct tls_key *key, uint64_t seq, const uint8_t *record, size_t inner,
-                    uint8_t *out) {
-    const uint8_t *cipher = record + TLS_HEADER_BYTES;
-    uint8_t tag[TLS_TAG_BYTES];
-    int n, end;
-    memcpy(tag, cipher + inner, sizeof(tag));
-    return begin(key, seq, record) &&
-           EVP_CipherUpdate(key->ctx, out, &n, cipher, (int)inner) == 1 && n == (int)inner &&
-           EVP_CIPHER_CTX_ctrl(key->ctx, EVP_CTRL_AEAD_SET_TAG, TLS_TAG_BYTES, tag) == 1 &&
-           EVP_CipherFinal_ex(key->ctx, out + n, &end) == 1;
-}
-
 bool tls_record_open(const struct tls_key *key, uint64_t seq, const uint8_t *record, uint8_t *out,
                      struct tls_plain *plain, enum tls_alert *alert) {
     size_t inner = ((size_t)record[3] << 8 | record[4]) - TLS_TAG_BYTES;
+    uint8_t nonce[TLS_IV_BYTES];
+    put_nonce(nonce, key->iv, seq);
     *alert = TLS_BAD_RECORD_MAC;
-    if (!decrypt(key, seq, record, inner, out))
+    if (!tls_key_open(key, nonce, record, TLS_HEADER_BYTES, record + TLS_HEADER_BYTES, inner, out))
         return false;
     /* Padding is zeros behind the content type (section 5.4). */
     while (inner && out[inner - 1] == 0)

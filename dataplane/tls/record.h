@@ -4,10 +4,7 @@
 #ifndef TGW_TLS_RECORD_H
 #define TGW_TLS_RECORD_H
 
-#include <openssl/evp.h>
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "tls/cipher.h"
 
 /* Numbered as in the registry, from TLS_AES_128_GCM_SHA256 (0x1301) on. */
 enum tls_suite {
@@ -36,8 +33,6 @@ enum tls_alert { /* section 6 */
 
 enum {
     TLS_HEADER_BYTES = 5,
-    TLS_TAG_BYTES = 16,
-    TLS_IV_BYTES = 12,
     TLS_SECRET_BYTES_MAX = 48,
     TLS_PLAIN_BYTES_MAX = 16384,                               /* section 5.1 */
     TLS_CIPHER_BYTES_MAX = TLS_PLAIN_BYTES_MAX + 256,          /* section 5.2 */
@@ -47,7 +42,7 @@ enum {
 
 /* Fetched algorithms and scratch of one thread. */
 struct tls_crypto {
-    EVP_CIPHER *cipher[TLS_SUITES];
+    struct tls_cipher cipher[TLS_SUITES];
     EVP_MD *hash[TLS_SUITES];
     EVP_MD_CTX *digest;
 };
@@ -63,13 +58,7 @@ bool tls_expand_label(const struct tls_crypto *c, enum tls_suite suite, const ui
 /* application_traffic_secret_N+1 in place of N (section 7.2). */
 bool tls_next_secret(const struct tls_crypto *c, enum tls_suite suite, uint8_t *secret);
 
-/* One direction's key, ready to use. */
-struct tls_key {
-    EVP_CIPHER_CTX *ctx;
-    uint8_t iv[TLS_IV_BYTES];
-};
-
-/* Derive the key and IV of a traffic secret (section 7.3). `ctx` must exist. */
+/* Derive the key and IV of a traffic secret (section 7.3). */
 bool tls_key_set(const struct tls_crypto *c, enum tls_suite suite, const uint8_t *secret, bool seal,
                  struct tls_key *key);
 

@@ -20,9 +20,8 @@ static const struct {
 bool tls_crypto_init(struct tls_crypto *c) {
     *c = (struct tls_crypto){.digest = EVP_MD_CTX_new()};
     for (int i = 0; i < TLS_SUITES; i++) {
-        c->cipher[i] = EVP_CIPHER_fetch(NULL, suites[i].cipher, NULL);
         c->hash[i] = EVP_MD_fetch(NULL, suites[i].hash, NULL);
-        if (!c->cipher[i] || !c->hash[i])
+        if (!tls_cipher_fetch(&c->cipher[i], suites[i].cipher) || !c->hash[i])
             return false;
     }
     return c->digest != NULL;
@@ -30,7 +29,7 @@ bool tls_crypto_init(struct tls_crypto *c) {
 
 void tls_crypto_fini(struct tls_crypto *c) {
     for (int i = 0; i < TLS_SUITES; i++) {
-        EVP_CIPHER_free(c->cipher[i]);
+        tls_cipher_release(&c->cipher[i]);
         EVP_MD_free(c->hash[i]);
     }
     EVP_MD_CTX_free(c->digest);
@@ -96,7 +95,7 @@ bool tls_key_set(const struct tls_crypto *c, enum tls_suite suite, const uint8_t
     uint8_t bytes[EVP_MAX_KEY_LENGTH];
     bool done = tls_expand_label(c, suite, secret, "key", bytes, suites[suite].key_bytes) &&
                 tls_expand_label(c, suite, secret, "iv", key->iv, sizeof(key->iv)) &&
-                EVP_CipherInit_ex(key->ctx, c->cipher[suite], NULL, bytes, key->iv, seal) == 1;
+                tls_key_init(key, &c->cipher[suite], bytes, suites[suite].key_bytes, seal);
     OPENSSL_cleanse(bytes, sizeof(bytes));
     return done;
 }

@@ -93,7 +93,7 @@ static void done(struct tls_context *x, struct tls_job *job) {
 static void failed(struct tls_job *job) {
     int why = ERR_GET_REASON(ERR_peek_error());
     bool version = why == SSL_R_UNSUPPORTED_PROTOCOL || why == SSL_R_VERSION_TOO_LOW ||
-                   why == SSL_R_WRONG_VERSION_NUMBER;
+                   why == SSL_R_WRONG_VERSION_NUMBER || why == SSL_R_TLSV1_ALERT_PROTOCOL_VERSION;
     fail(job, version ? TGW_R_tls_version_refused : TGW_R_tls_handshake_failed);
 }
 

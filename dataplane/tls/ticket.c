@@ -8,7 +8,7 @@
 #include <openssl/rand.h>
 #include <string.h>
 
-enum { NAME_BYTES = 16, KEY_BYTES = 32 };
+enum { NAME_BYTES = 16, KEY_BYTES = 32, TAKEN = 1, TAKEN_RENEW = 2 };
 
 struct ticket_keys {
     unsigned char name[KEY_BYTES], cipher[KEY_BYTES], mac[KEY_BYTES];
@@ -43,14 +43,14 @@ static int use(struct ticket_keys *k, const unsigned char *iv, EVP_CIPHER_CTX *c
            EVP_MAC_CTX_set_params(mac, params) == 1;
 }
 
-/* 1: good; 2: good, but send a new ticket; 0: not ours; -1: failure. */
+/* TAKEN, TAKEN_RENEW (send a new ticket), 0: not ours, -1: failure. */
 static int open_ticket(const struct tls_set *s, uint64_t period, struct ticket_keys *k,
                        const unsigned char *name, const unsigned char *iv, EVP_CIPHER_CTX *cipher,
                        EVP_MAC_CTX *mac) {
     for (int age = 0; age <= 1; age++) {
         keys_of(s, period - (uint64_t)age, k);
         if (CRYPTO_memcmp(name, k->name, NAME_BYTES) == 0)
-            return use(k, iv, cipher, mac, 0) ? 1 + age : -1;
+            return use(k, iv, cipher, mac, 0) ? (age ? TAKEN_RENEW : TAKEN) : -1;
     }
     return 0;
 }
@@ -60,11 +60,14 @@ int tls_ticket_key(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHER_
     const struct tls_set *s = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
     const struct tls_context *x = s->context;
     uint64_t period =
-        atomic_load_explicit(&x->unix_s, memory_order_relaxed) / x->config.ticket_period_s;
+        atomic_load_explicit(&x->unix_s, memory_order_relaxed) / s->config.ticket_period_s;
     struct ticket_keys k;
     int result;
     if (!seal) {
         result = open_ticket(s, period, &k, name, iv, cipher, mac);
+        /* A client shows a TLS 1.3 ticket once (RFC 8446 appendix C.4): it needs another. */
+        if (result == TAKEN && SSL_version(ssl) == TLS1_3_VERSION)
+            result = TAKEN_RENEW;
     } else {
         keys_of(s, period, &k);
         memcpy(name, k.name, NAME_BYTES);

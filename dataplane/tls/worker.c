@@ -1,4 +1,5 @@
 #include "worker.h"
+#include "heap.h"
 #include "job.h"
 #include <assert.h>
 #include <pthread.h>
@@ -79,6 +80,7 @@ uint32_t tls_workers_turn(struct tls_workers *w, uint32_t worker) {
 static void *run(void *arg) {
     struct worker *me = arg;
     struct tls_workers *w = me->all;
+    tls_heap_hide_stack();
     while (!atomic_load(&w->stop)) {
         sem_wait(&me->wake);
         tls_workers_turn(w, (uint32_t)(me - w->worker));

@@ -2,8 +2,8 @@
 #include <openssl/evp.h>
 #include <string.h>
 
-void ws_parser_init(struct ws_parser *p, enum ws_sender sender, uint64_t payload_max) {
-    uint8_t bits = 0;
+void ws_parser_init(struct ws_parser *p, enum ws_sender sender, uint32_t payload_max) {
+    uint8_t bits = payload_max == UINT32_MAX ? 64 : 0;
     while (bits < 64 && UINT64_C(1) << bits < payload_max)
         bits++;
     *p = (struct ws_parser){.sender = (uint8_t)sender, .payload_bits = bits};

@@ -46,8 +46,8 @@ enum ws_result {
     WS_TOO_BIG,   /* 1009: payload over the largest */
 };
 
-/* payload_max is rounded up to a power of two. */
-void ws_parser_init(struct ws_parser *p, enum ws_sender sender, uint64_t payload_max);
+/* payload_max is rounded up to a power of two; UINT32_MAX: no limit. */
+void ws_parser_init(struct ws_parser *p, enum ws_sender sender, uint32_t payload_max);
 /* Parse the frame header at the front of data[0..len). On WS_FRAME the fragmentation
  * state has moved on: call once a frame. */
 enum ws_result ws_parse(struct ws_parser *p, const uint8_t *data, size_t len, struct ws_frame *f);

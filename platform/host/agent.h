@@ -7,6 +7,7 @@
 
 #include "bytes.h"
 #include "request.h"
+#include <openssl/ssl.h>
 #include <stdbool.h>
 #include <sys/types.h>
 #include <uv.h>
@@ -67,6 +68,7 @@ struct agent {
     size_t flood_frame_bytes;
     size_t conn_count, conns_max;
     struct conn *conns;
+    SSL_CTX *tls; /* NULL: plain */
     uint8_t secret[512];
     size_t secret_len; /* 0: grants are not looked at (--insecure-no-grant) */
 };
@@ -92,7 +94,9 @@ struct conn {
     struct conn *next, **link;
     enum conn_state state;
     int fd;
-    int handles; /* libuv handles not closed yet */
+    SSL *tls;             /* NULL: plain */
+    bool tls_wants_write; /* what stands in the way of reading */
+    int handles;          /* libuv handles not closed yet */
     uv_poll_t poll;
     uv_timer_t timer;
     struct request request;
@@ -123,6 +127,23 @@ void conn_lost(struct conn *c, const char *reason);
 void conn_unref(struct conn *c);
 /* The program is over and all its output queued. */
 void conn_program_ended(struct conn *c);
+
+/* secure.c */
+struct secure_files {
+    const char *certificate, *key;
+    const char *client_ca;   /* NULL: clients need no certificate */
+    const char *client_name; /* that theirs must have; NULL: any */
+};
+/* NULL with one line in err. */
+SSL_CTX *secure_context(const struct secure_files *f, char *err, size_t err_bytes);
+bool secure_accept(struct conn *c); /* false: no memory */
+void secure_free(struct conn *c);
+/* As recv and send on a socket that does not block. */
+ssize_t secure_recv(struct conn *c, void *buf, size_t len);
+ssize_t secure_send(struct conn *c, const void *buf, size_t len);
+void secure_shutdown(struct conn *c);
+/* Bytes are there that the socket will not tell of. */
+bool secure_pending(const struct conn *c);
 
 /* frames.c */
 bool frames_start(struct conn *c);

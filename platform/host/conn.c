@@ -53,6 +53,7 @@ void conn_lost(struct conn *c, const char *reason) {
     bool session = c->ws != NULL;
     c->state = CONN_GONE;
     uv_close((uv_handle_t *)&c->poll, on_closed);
+    secure_free(c);
     close(c->fd);
     c->fd = -1;
     if (session)
@@ -159,7 +160,7 @@ static void take_head(struct conn *c) {
 
 static void read_head(struct conn *c) {
     uint8_t *room = bytes_reserve(&c->in, REQUEST_HEAD_MAX);
-    ssize_t n = room ? recv(c->fd, room, REQUEST_HEAD_MAX, 0) : 0;
+    ssize_t n = room ? secure_recv(c, room, REQUEST_HEAD_MAX) : 0;
     if (n > 0) {
         c->in.end += (size_t)n;
         take_head(c);
@@ -171,7 +172,7 @@ static void read_head(struct conn *c) {
 static void discard(struct conn *c) {
     uint8_t buf[4096];
     ssize_t n;
-    while ((n = recv(c->fd, buf, sizeof(buf), 0)) > 0)
+    while ((n = secure_recv(c, buf, sizeof(buf))) > 0)
         ;
     if (n == 0 || errno != EAGAIN)
         conn_lost(c, "closed");
@@ -195,7 +196,7 @@ static void receive(struct conn *c) {
 
 static bool flush(struct conn *c) {
     while (bytes_len(&c->out)) {
-        ssize_t n = send(c->fd, bytes_front(&c->out), bytes_len(&c->out), MSG_NOSIGNAL);
+        ssize_t n = secure_send(c, bytes_front(&c->out), bytes_len(&c->out));
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
@@ -214,7 +215,7 @@ static void end_if_said(struct conn *c) {
             conn_lost(c, "closed");
         else if (!c->close_sent && !(c->ws && wslay_event_get_read_enabled(c->ws))) {
             c->close_sent = true;
-            shutdown(c->fd, SHUT_WR);
+            secure_shutdown(c);
         }
     }
 }
@@ -245,13 +246,14 @@ static void update(struct conn *c) {
         (bytes_len(&c->input) >= INPUT_QUEUE_BYTES ||
          (c->agent->program->passes_messages &&
           wslay_event_get_queued_msg_length(c->ws) + bytes_len(&c->out) >= SEND_QUEUE_BYTES));
-    bool more = bytes_len(&c->out) || (c->ws && wslay_event_want_write(c->ws));
+    bool more = bytes_len(&c->out) || (c->ws && wslay_event_want_write(c->ws)) ||
+                c->tls_wants_write || (!paused && secure_pending(c));
     uv_poll_start(&c->poll, (paused ? 0 : UV_READABLE) | (more ? UV_WRITABLE : 0), on_socket);
 }
 
 void conn_pump(struct conn *c) {
     /* Frames that came right behind the head and had to wait for the program. */
-    if (c->state == CONN_OPEN && bytes_len(&c->in))
+    if (c->state == CONN_OPEN && (bytes_len(&c->in) || secure_pending(c)))
         receive(c);
     for (int i = 0; i < TURNS_MAX && c->state != CONN_GONE && turn(c); i++)
         ;
@@ -293,6 +295,11 @@ static void on_timer(uv_timer_t *timer) {
     }
 }
 
+/* Of a connection that never was one. */
+static void free_early(uv_handle_t *h) {
+    free(h->data);
+}
+
 void conn_accept(struct agent *a, int fd, const char *remote) {
     struct conn *c = calloc(1, sizeof(*c));
     if (!c || uv_poll_init(&a->loop, &c->poll, fd) != 0) {
@@ -302,11 +309,18 @@ void conn_accept(struct agent *a, int fd, const char *remote) {
     }
     c->agent = a;
     c->fd = fd;
+    c->poll.data = c;
+    if (!secure_accept(c)) {
+        secure_free(c);
+        uv_close((uv_handle_t *)&c->poll, free_early);
+        close(fd);
+        return;
+    }
     c->pty.fd = -1;
     c->began_ms = uv_now(&a->loop);
     snprintf(c->remote, sizeof(c->remote), "%s", remote);
     uv_timer_init(&a->loop, &c->timer);
-    c->poll.data = c->timer.data = c;
+    c->timer.data = c;
     c->handles = 2;
     c->next = a->conns;
     c->link = &a->conns;

@@ -29,7 +29,7 @@ static ssize_t on_recv(wslay_event_context_ptr ws, uint8_t *buf, size_t len, int
         bytes_take(&c->in, (size_t)n);
         return n;
     }
-    n = input_full(c) ? (errno = EAGAIN, -1) : recv(c->fd, buf, len, 0);
+    n = input_full(c) ? (errno = EAGAIN, -1) : secure_recv(c, buf, len);
     if (n > 0) {
         c->bytes_in += (uint64_t)n;
         return n;

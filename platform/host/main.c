@@ -16,6 +16,7 @@ enum { SECRET_BYTES_MIN = 16, ACCEPTS_A_TURN = 64, BACKLOG = 4096 };
 
 struct options {
     const char *listen, *secret_file, *program;
+    struct secure_files tls;
     bool insecure;
 };
 
@@ -24,6 +25,10 @@ static const char usage_text[] =
     "  --listen HOST:PORT      0.0.0.0:7681\n"
     "  --secret-file FILE      shared with the gateway; a session needs a grant signed with it\n"
     "  --insecure-no-grant     let anyone in who reaches the port\n"
+    "  --tls-certificate FILE  speak TLS 1.3, with this chain (PEM)\n"
+    "  --tls-key FILE          ... and its key\n"
+    "  --tls-client-ca FILE    gateways must show a certificate of this CA\n"
+    "  --tls-client-name NAME  ... with this name in it\n"
     "  --program NAME          shell | echo | sink | flood\n"
     "  --shell PATH            the user's\n"
     "  --max-sessions N        1024\n"
@@ -58,6 +63,19 @@ static const struct program *program_named(const char *name) {
     die("--program: expected shell, echo, sink or flood, not \"%s\"", name);
 }
 
+static void read_tls(struct agent *a, const struct secure_files *f) {
+    char err[300];
+    if (!f->certificate && !f->key && !f->client_ca && !f->client_name)
+        return;
+    if (!f->certificate || !f->key)
+        die("--tls-certificate and --tls-key go together");
+    if (f->client_name && !f->client_ca)
+        die("--tls-client-name needs --tls-client-ca");
+    a->tls = secure_context(f, err, sizeof(err));
+    if (!a->tls)
+        die("%s", err);
+}
+
 static void read_secret(struct agent *a, const char *path) {
     FILE *f = fopen(path, "re");
     if (!f)
@@ -71,12 +89,20 @@ static void read_secret(struct agent *a, const char *path) {
 }
 
 static void read_options(struct agent *a, struct options *o, int argc, char **argv) {
-    static const struct option known[] = {
-        {"listen", 1, NULL, 'l'},       {"secret-file", 1, NULL, 's'},
-        {"program", 1, NULL, 'p'},      {"shell", 1, NULL, 'S'},
-        {"max-sessions", 1, NULL, 'm'}, {"allocation", 1, NULL, 'a'},
-        {"frame-bytes", 1, NULL, 'f'},  {"insecure-no-grant", 0, NULL, 'i'},
-        {"help", 0, NULL, 'h'},         {0}};
+    static const struct option known[] = {{"listen", 1, NULL, 'l'},
+                                          {"secret-file", 1, NULL, 's'},
+                                          {"program", 1, NULL, 'p'},
+                                          {"shell", 1, NULL, 'S'},
+                                          {"max-sessions", 1, NULL, 'm'},
+                                          {"allocation", 1, NULL, 'a'},
+                                          {"frame-bytes", 1, NULL, 'f'},
+                                          {"insecure-no-grant", 0, NULL, 'i'},
+                                          {"tls-certificate", 1, NULL, 'c'},
+                                          {"tls-key", 1, NULL, 'k'},
+                                          {"tls-client-ca", 1, NULL, 'A'},
+                                          {"tls-client-name", 1, NULL, 'n'},
+                                          {"help", 0, NULL, 'h'},
+                                          {0}};
     const char **allocations = calloc((size_t)argc, sizeof(*allocations));
     if (!allocations)
         die("out of memory");
@@ -106,6 +132,18 @@ static void read_options(struct agent *a, struct options *o, int argc, char **ar
             break;
         case 'i':
             o->insecure = true;
+            break;
+        case 'c':
+            o->tls.certificate = optarg;
+            break;
+        case 'k':
+            o->tls.key = optarg;
+            break;
+        case 'A':
+            o->tls.client_ca = optarg;
+            break;
+        case 'n':
+            o->tls.client_name = optarg;
             break;
         default:
             fputs(usage_text, k == 'h' ? stdout : stderr);
@@ -238,14 +276,18 @@ int main(int argc, char **argv) {
         read_secret(&a, o.secret_file);
     else if (!o.insecure)
         die("needs --secret-file (or --insecure-no-grant, for a closed network only)");
+    read_tls(&a, &o.tls);
     if (access(a.shell, X_OK) != 0)
         die("--shell %s: %s", a.shell, strerror(errno));
     signal(SIGPIPE, SIG_IGN);
     raise_open_files();
     a.listen_fd = open_listener(o.listen);
     watch(&a);
-    log_plain(LOG_INFO, "agent_started", "%s on %s, grants %s", o.program, o.listen,
-              a.secret_len ? "required" : "not required");
+    log_plain(LOG_INFO, "agent_started", "%s on %s, grants %s%s", o.program, o.listen,
+              a.secret_len ? "required" : "not required",
+              !a.tls            ? ""
+              : o.tls.client_ca ? ", mutual TLS"
+                                : ", TLS");
     uv_run(&a.loop, UV_RUN_DEFAULT);
     log_plain(LOG_INFO, "agent_stopped", "stopped");
     return 0;

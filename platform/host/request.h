@@ -14,8 +14,8 @@ struct request {
     char correlation_id[129];
     char trace_id[33];
     char resource_name[513]; /* printable, as the gateway named it; for the log */
-    char user_id[65]; /* the grant's, once it is verified */
-    bool channel;     /* mode=channel */
+    char user_id[65];        /* the grant's, once it is verified */
+    bool channel;            /* mode=channel */
     uint16_t cols, rows;
 };
 

@@ -9,7 +9,8 @@ set -eu
 build="gcc libc6-dev meson ninja-build pkg-config libdpdk-dev libwslay-dev libhiredis-dev
 libcjson-dev libssl-dev libuv1-dev libmicrohttpd-dev libseccomp-dev libcunit1-dev"
 lab="iproute2 ethtool procps curl openssl python3 python3-websockets redis-server redis-tools"
-test="clang clang-format libclang-rt-14-dev universal-ctags prometheus chromium tcpdump python3-yaml valgrind"
+test="clang clang-format libclang-rt-14-dev universal-ctags prometheus chromium tcpdump python3-yaml
+gnutls-bin nginx-light nmap testssl.sh valgrind"
 # Where node comes from elsewhere, npm comes with it and Debian's packages would clash.
 page=""
 command -v npm >/dev/null || page="nodejs npm"

@@ -7,6 +7,7 @@
 #     --port DRIVER          af_packet (default) or af_xdp
 #     --redis                a Redis server of its own holds the tokens
 #     --tls, --no-tls        wss on port 443 beside ws on port 80 (default), or not
+#     --tls-agent            mutual TLS between the gateway and the agent, too
 #     --no-build             run what is in build/
 # Impairments of the node-side wire, per mille: LAB_LOSS, LAB_REORDER, LAB_DUPLICATE.
 set -eu
@@ -17,6 +18,7 @@ program=shell
 port=af_packet
 redis=no
 tls=yes
+tls_agent=no
 detach=no
 build=yes
 stop=no
@@ -25,7 +27,7 @@ memory_mb=256
 page_url=http://127.0.0.1:8000
 
 usage() {
-    sed -n '2,11s/^# \{0,1\}//p' "$0"
+    sed -n '2,12s/^# \{0,1\}//p' "$0"
     exit 2
 }
 
@@ -43,6 +45,7 @@ while [ $# -gt 0 ]; do
     --redis) redis=yes ;;
     --tls) tls=yes ;;
     --no-tls) tls=no ;;
+    --tls-agent) tls_agent=yes ;;
     --agent-program)
         [ $# -ge 2 ] || usage
         shift
@@ -192,8 +195,15 @@ if [ $redis = yes ]; then
 fi
 
 certificates=""
-if [ $tls = yes ]; then
+agent_tls=""
+if [ $tls = yes ] || [ $tls_agent = yes ]; then
     step certificates sh platform/lab/certificates.sh $run/tls || exit 1
+fi
+if [ $tls_agent = yes ]; then
+    agent_tls="\"tls_agent_ca\": \"$run/tls/ca.pem\",
+ \"tls_agent_certificate\": \"$run/tls/gateway-agent.pem:$run/tls/gateway-agent.key\","
+fi
+if [ $tls = yes ]; then
     certificates="\"$run/tls/gateway.pem:$run/tls/gateway.key\",
   \"$run/tls/gateway-rsa.pem:$run/tls/gateway-rsa.key\""
 fi
@@ -207,7 +217,7 @@ cat >$run/config.json <<CONFIG
   {"name": "node", "driver": "$port", "device": "tgw-n0", "addresses": ["198.18.1.2/24"],
    "loss_pm": ${LAB_LOSS:-0}, "reorder_pm": ${LAB_REORDER:-0}, "duplicate_pm": ${LAB_DUPLICATE:-0},
    "fault_seed": 1}],
- "tls_certificates": [$certificates],
+ "tls_certificates": [$certificates], $agent_tls
  "cores": ["$core"], "huge_pages": $huge, "memory_mb": $memory_mb,
  "shm_path": "/dev/shm/tgw-lab", "control_socket": "/run/tgw/control.sock",
  "agent_default": "198.18.1.1:7681", "agent_networks": ["198.18.1.0/24"],
@@ -225,6 +235,13 @@ if [ "${SUDO_UID:-0}" != 0 ]; then
         env HOME=$(getent passwd "$SUDO_UID" | cut -d: -f6)"
 fi
 
+agent_options=""
+if [ $tls_agent = yes ]; then
+    agent_options="--tls-certificate $run/tls/agent.pem --tls-key $run/tls/agent.key
+        --tls-client-ca $run/tls/ca.pem --tls-client-name gateway.lab"
+    [ "${SUDO_UID:-0}" = 0 ] || chown "$SUDO_UID" $run/tls/agent.pem $run/tls/agent.key
+fi
+
 # Each in a session of its own: Ctrl-C here is for this script.
 start() { # NAME COMMAND...
     name=$1
@@ -235,7 +252,7 @@ start() { # NAME COMMAND...
 echo "lab: processes"
 # shellcheck disable=SC2086 # words
 start agent ip netns exec tgw-node $as_user build/tgw-agent --secret-file $run/agent.secret \
-    --listen 198.18.1.1:7681 --program "$program"
+    --listen 198.18.1.1:7681 --program "$program" $agent_options
 start dataplane build/tgw-dataplane --config $run/config.json
 start control build/tgw-control --config $run/config.json
 

@@ -35,15 +35,14 @@ static struct rig rig;
 
 static void rig_init(struct rig *r, enum tls_suite suite, const uint8_t *secret) {
     CU_ASSERT_FATAL(tls_crypto_init(&r->crypto));
-    r->seal.ctx = EVP_CIPHER_CTX_new();
-    r->open.ctx = EVP_CIPHER_CTX_new();
+    r->seal = r->open = (struct tls_key){0};
     CU_ASSERT_FATAL(tls_key_set(&r->crypto, suite, secret, true, &r->seal));
     CU_ASSERT_FATAL(tls_key_set(&r->crypto, suite, secret, false, &r->open));
 }
 
 static void rig_fini(struct rig *r) {
-    EVP_CIPHER_CTX_free(r->seal.ctx);
-    EVP_CIPHER_CTX_free(r->open.ctx);
+    tls_key_clear(&r->seal);
+    tls_key_clear(&r->open);
     tls_crypto_fini(&r->crypto);
 }
 

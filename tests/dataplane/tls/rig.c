@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
 
 static char dir[64];
 
@@ -81,12 +83,22 @@ static void use_certificate(struct tls_certificate *c, const char *name) {
     assert(tls_certificate_parse(text, c));
 }
 
+void rig_use(struct rig *r, uint32_t i, const char *name, bool ocsp) {
+    struct tls_certificate *c = &r->files.certificate[i];
+    use_certificate(c, name);
+    if (ocsp)
+        snprintf(c->ocsp, sizeof(c->ocsp), "%s/%s.ocsp", rig_dir(), name);
+    if (r->files.certificates <= i)
+        r->files.certificates = i + 1;
+}
+
 void rig_defaults(struct rig *r) {
     static bool made;
     if (!made)
         rig_certificate("ec", "EC", "gateway.test", 30);
     made = true;
-    *r = (struct rig){.now_ns = 1000000, .random = 88172645463325252u};
+    *r = (struct rig){
+        .now_ns = 1000000, .unix_s = (uint64_t)time(NULL), .random = 88172645463325252u};
     r->files.certificates = 1;
     r->files.tls12_max = 4;
     r->files.ticket_period_s = 3600;
@@ -167,14 +179,25 @@ static struct stream on_dial(void *ctx, const struct tgw_endpoint *remote,
 void rig_start(struct rig *r) {
     char err[256] = "";
     const struct tls_env env = {on_accepted, &owner, on_dial, r};
-    r->context = tls_context_create(&r->files, 1700000000, err, sizeof(err));
+    r->context = tls_context_create(&r->files, r->unix_s, err, sizeof(err));
     if (!r->context) {
         printf("# %s\n", err);
         exit(1);
     }
-    r->workers = tls_workers_create(r->context, 1, 1, r->config.handshakes_max, false);
+    r->workers = tls_workers_create(r->context, 1, 1, r->config.handshakes_max, r->threads);
     r->core = tls_create(&r->config, &env, r->workers, r->now_ns);
     assert(r->workers && r->core);
+}
+
+static void stop(struct rig *r) {
+    tls_destroy(r->core);
+    tls_workers_destroy(r->workers);
+    tls_context_destroy(r->context);
+}
+
+void rig_restart(struct rig *r) {
+    stop(r);
+    rig_start(r);
 }
 
 void rig_stop(struct rig *r) {
@@ -186,9 +209,7 @@ void rig_stop(struct rig *r) {
     CU_ASSERT_EQUAL(r->core->conns.used, 0);
     CU_ASSERT_EQUAL(r->core->handshakes.used, 0);
     CU_ASSERT_EQUAL(r->core->extras.used, 0);
-    tls_destroy(r->core);
-    tls_workers_destroy(r->workers);
-    tls_context_destroy(r->context);
+    stop(r);
 }
 
 uint64_t rig_random(struct rig *r) {
@@ -206,14 +227,25 @@ uint64_t rig_reason(const struct rig *r, enum tgw_reason reason) {
     return r->counters.reason[reason];
 }
 
+/* Let handshakes go on; returns how many did, as far as is known. */
+static uint32_t work(struct rig *r) {
+    struct tls_usage usage;
+    if (!r->threads)
+        return tls_workers_turn(r->workers, 0);
+    tls_usage(r->core, &usage);
+    if (usage.queued)
+        usleep(200);
+    return usage.queued;
+}
+
 void rig_wait(struct rig *r, uint64_t ms) {
     r->now_ns += ms * 1000000;
     tls_begin(r->core, r->now_ns);
-    tls_workers_turn(r->workers, 0);
+    work(r);
     tls_poll(r->core);
     tls_advance(r->core, r->now_ns);
     tls_flush(r->core);
-    tls_workers_turn(r->workers, 0);
+    work(r);
     tls_poll(r->core);
 }
 
@@ -243,6 +275,24 @@ struct peer *peer_connect(struct rig *r, SSL_CTX *client) {
     p->conn = tls_accept(r->core, fake_stream(&p->lower), &local, &remote);
     if (p->conn)
         return p;
+    peer_free(p);
+    return NULL;
+}
+
+struct peer *peer_dial(struct rig *r, SSL_CTX *server, uint8_t host) {
+    struct peer *p = peer_make(r, SSL_new(server));
+    const struct tgw_endpoint agent = {
+        .addr = {[10] = 0xff, [11] = 0xff, [12] = 198, [13] = 18, [14] = 1, [15] = host},
+        .port = 7681};
+    SSL_set_accept_state(p->ssl);
+    r->dialled = p;
+    p->up = tls_connect(r->core, &agent, &owner, p);
+    r->dialled = NULL;
+    if (p->up.impl) {
+        tls_lower_handler.connected(p->conn);
+        return p;
+    }
+    p->conn = NULL;
     peer_free(p);
     return NULL;
 }
@@ -309,7 +359,7 @@ bool peer_turn(struct peer *p) {
     if (!SSL_is_init_finished(p->ssl))
         SSL_do_handshake(p->ssl);
     bool moved = to_us(p);
-    uint32_t jobs = tls_workers_turn(r->workers, 0);
+    uint32_t jobs = work(r);
     tls_poll(r->core);
     tls_flush(r->core);
     moved |= to_peer(p);

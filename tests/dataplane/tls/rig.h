@@ -18,10 +18,11 @@ struct rig {
     struct tls_workers *workers;
     struct tls_core *core;
     struct tgw_counters counters;
-    uint64_t now_ns, random;
+    uint64_t now_ns, unix_s, random;
     struct peer *peer[RIG_PEERS]; /* by remote port */
     struct peer *dialled;
-    bool refuse; /* accepted() says no */
+    bool refuse;  /* accepted() says no */
+    bool threads; /* handshakes on a real thread */
 };
 
 /* A connection: OpenSSL, the wire, us, and the owner above us. */
@@ -49,6 +50,8 @@ void rig_certificate(const char *name, const char *type, const char *host, int d
 /* "DIR/name" in one of a few static buffers. */
 const char *rig_path(const char *name);
 
+/* Certificate `i` of the configuration: NAME.pem and NAME.key, and NAME.ocsp where `ocsp`. */
+void rig_use(struct rig *r, uint32_t i, const char *name, bool ocsp);
 /* Defaults: one EC certificate for "gateway.test", TLS 1.2 for 4 connections. */
 void rig_defaults(struct rig *r);
 void rig_start(struct rig *r);
@@ -60,10 +63,15 @@ uint64_t rig_reason(const struct rig *r, enum tgw_reason reason);
 /* Let time pass. */
 void rig_wait(struct rig *r, uint64_t ms);
 
+/* Another core's worth of TLS in place of what rig_start() made, with the same owner. */
+void rig_restart(struct rig *r);
+
 /* A client's SSL_CTX that trusts anything; the caller's to free. */
 SSL_CTX *rig_client_ctx(void);
 /* Connect to a core; the handshake has not begun. NULL when refused at once. */
 struct peer *peer_connect(struct rig *r, SSL_CTX *client);
+/* We dial 198.18.1.HOST, where `server` answers. NULL: it could not even begin. */
+struct peer *peer_dial(struct rig *r, SSL_CTX *server, uint8_t host);
 void peer_free(struct peer *p);
 /* Let bytes flow until nothing moves. */
 void peer_run(struct peer *p);

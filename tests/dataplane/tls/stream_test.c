@@ -311,12 +311,12 @@ static void an_alert_from_the_peer_ends_it(void) {
 /* Messages that a client has no business to send, sealed with its own key. */
 static void inject_sealed(struct peer *p, enum tls_content type, const uint8_t *data, size_t len) {
     uint8_t plain[64], record[128];
-    struct tls_key key = {.ctx = EVP_CIPHER_CTX_new()};
+    struct tls_key key = {0};
     memcpy(plain, data, len);
     CU_ASSERT(
         tls_key_set(&rig.core->crypto, p->conn->suite, conn_secret(p->conn, TLS_READ), true, &key));
     CU_ASSERT(tls_record_seal(&key, p->conn->seq[TLS_READ], type, plain, len, record));
-    EVP_CIPHER_CTX_free(key.ctx);
+    tls_key_clear(&key);
     peer_inject(p, record, len + TLS_OVERHEAD_BYTES);
 }
 

@@ -93,7 +93,7 @@ static void wslay_agrees(void) {
         ssize_t rc = wslay_frame_recv(ctx, &got);
         struct ws_parser p;
         struct ws_frame f;
-        ws_parser_init(&p, WS_FROM_CLIENT, UINT64_MAX);
+        ws_parser_init(&p, WS_FROM_CLIENT, UINT32_MAX);
         p.in_message = (raw[0] & 0x0f) == WS_CONTINUATION;
         enum ws_result r = ws_parse(&p, raw, sizeof(raw), &f);
         uint8_t op = raw[0] & 0x0f;
