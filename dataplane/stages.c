@@ -82,6 +82,7 @@ void stages_charge(struct stages *s, enum tgw_stage stage) {
 
 void stages_burst_begin(struct stages *s) {
     struct probe *p = &s->probe;
+    here = s; /* a bench has several workers in one thread */
     if (++s->bursts % SAMPLE_EVERY)
         return;
     memset(p->cycles, 0, sizeof(p->cycles));

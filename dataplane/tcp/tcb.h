@@ -50,7 +50,7 @@ struct tcb {
     uint32_t rcv_nxt, rcv_adv; /* rcv_adv: right edge promised so far */
     uint32_t rcv_acked;        /* what our last segment acknowledged */
     uint32_t ts_recent;
-    uint32_t cwnd;
+    uint32_t cwnd, srtt_us;
     uint32_t last_in_ms; /* of tcp_now_ms(): differences up to 24 days are looked at */
     uint16_t mss;
     uint8_t state; /* enum tcp_state */
@@ -71,7 +71,7 @@ struct tcb {
     /* Line 3: timers and what is seldom asked for. */
     struct timer timer;                /* at or before the earliest deadline */
     uint32_t deadline_ms[TCP_D_COUNT]; /* of tcp_now_ms(); 0: not set */
-    uint32_t srtt_us, rttvar_us;
+    uint32_t rttvar_us;
     uint32_t ssthresh;
     uint32_t iss, irs;
     uint16_t snd_wraps, rcv_wraps; /* of the sequence numbers: counts bytes */

@@ -81,7 +81,7 @@ rounds=4000
 [ $seconds -gt 2 ] || rounds=1000
 [ -n "$only" ] || echo "== one thread, in-memory wires: cycles (flood: a KiB of output)"
 for args in "1000 echo 64 $rounds" "100000 echo 64 $rounds" "100000 idle 64 $rounds 1000" \
-    "16 flood 64 $rounds"; do
+    "16 flood 64 $rounds" "1000 echo 64 $rounds 0 - 2"; do
     # shellcheck disable=SC2086
     [ -n "$only" ] || build/tests/bench/bench-inside $args 2>/dev/null | tee -a "$out/inside.txt"
 done
