@@ -81,7 +81,7 @@ static uint32_t batch(struct bench *b, uint64_t *number, uint64_t *cycles) {
         snprintf(e.allocation_id, sizeof(e.allocation_id), "bench-%lu", *number % 1000);
         strcpy(c.ident.allocation_id, e.allocation_id);
         strcpy(c.ident.user_id, "user");
-        memory_store_put(b->g.store, e.token_hash, &c, b->now_ns / SECOND_NS);
+        memory_store_put(b->g.store.impl, e.token_hash, &c, b->now_ns / SECOND_NS);
         check(tgw_ring_push(&b->event, &e.msg), "event ring full");
     }
     *cycles = measured_turn(b);
