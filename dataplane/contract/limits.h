@@ -33,10 +33,10 @@ enum {
     TGW_GRANT_MAX = 1024, /* JWT handed to the agent */
 
     /* Setup deadlines. */
-    TGW_AUTH_TIMEOUT_MS = 2000,  /* verdict of the control process */
+    TGW_AUTH_TIMEOUT_MS = 2000,     /* verdict of the control process */
     TGW_STORE_TIMEOUT_MS_MAX = 900, /* of the token store: a refusal comes within a second */
-    TGW_AGENT_TIMEOUT_MS = 5000, /* dial + upgrade, contract: 504 after 5 s */
-    TGW_CLOSE_TIMEOUT_MS = 5000, /* our Close sent, waiting for the peer's */
+    TGW_AGENT_TIMEOUT_MS = 5000,    /* dial + upgrade, contract: 504 after 5 s */
+    TGW_CLOSE_TIMEOUT_MS = 5000,    /* our Close sent, waiting for the peer's */
 
     /* Liveness: contract section 2. */
     TGW_PING_SILENCE_MS = 20000,
