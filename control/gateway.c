@@ -221,6 +221,20 @@ static void on_refused(struct gateway *g, const struct tgw_ev_refused *e) {
     log_event(LOG_WARN, "session_refused", &about, tgw_reason_info(e->reason)->message);
 }
 
+static void on_trace(const struct tgw_ev_trace *e) {
+    const struct log_about about = {.remote = &e->remote};
+    char text[TGW_TRACE_TEXT_MAX], local[64];
+    memcpy(text, e->text, sizeof(text));
+    text[sizeof(text) - 1] = 0;
+    for (char *at = text; *at; at++)
+        if (*at < 0x20 || *at > 0x7e)
+            *at = '?';
+    char message[TGW_TRACE_TEXT_MAX + 100];
+    snprintf(message, sizeof(message), "%s %s: %s", endpoint_text(&e->local, local),
+             e->timeout ? "timed out" : "was reset", text);
+    log_event(e->timeout ? LOG_WARN : LOG_INFO, "connection_trace", &about, message);
+}
+
 static void on_event(void *ctx, uint32_t core, const union tgw_event *e) {
     struct gateway *g = ctx;
     switch (e->msg.type) {
@@ -247,6 +261,9 @@ static void on_event(void *ctx, uint32_t core, const union tgw_event *e) {
             break;
         }
         query_event(&g->queries, &g->bridge, e);
+        break;
+    case TGW_EV_TRACE:
+        on_trace(&e->trace);
         break;
     case TGW_EV_PACKET:
         capture_take(&g->capture, &e->packet);

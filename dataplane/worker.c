@@ -195,6 +195,15 @@ static bool listen_on(struct worker *w, char *err, size_t err_bytes) {
     return false;
 }
 
+static void on_died(void *ctx, const struct tcp_obituary *o) {
+    struct tgw_ev_trace e = {.msg = {.type = TGW_EV_TRACE, .len = sizeof(e)},
+                             .local = o->local,
+                             .remote = o->remote,
+                             .timeout = o->why == STREAM_END_TIMEOUT};
+    snprintf(e.text, sizeof(e.text), "%s", o->text);
+    env_emit(ctx, &e.msg);
+}
+
 static bool create_parts(struct worker *w) {
     static const struct net_ops net_up = {stages_tcp_input, tcp_icmp_error};
     const struct worker_config *c = &w->config;
@@ -205,6 +214,8 @@ static bool create_parts(struct worker *w) {
     w->net = net_create(&c->net, &net_up, NULL, w->now_ns);
     if (!w->net)
         return false;
+    w->config.tcp.died = on_died;
+    w->config.tcp.died_ctx = w;
     w->tcp = tcp_create(&c->tcp, w->net, w->now_ns);
     if (!w->tcp)
         return false;

@@ -86,7 +86,9 @@ static void negotiate(struct rte_eth_conf *conf, const struct rte_eth_dev_info *
         {RTE_ETH_RX_OFFLOAD_TCP_CKSUM, 0, PORT_RX_L4_CKSUM},
         {0, RTE_ETH_TX_OFFLOAD_IPV4_CKSUM, PORT_TX_IP_CKSUM},
         {0, RTE_ETH_TX_OFFLOAD_TCP_CKSUM, PORT_TX_L4_CKSUM},
-        {0, RTE_ETH_TX_OFFLOAD_TCP_TSO | RTE_ETH_TX_OFFLOAD_TCP_CKSUM, PORT_TX_TSO},
+        {0,
+         RTE_ETH_TX_OFFLOAD_TCP_TSO | RTE_ETH_TX_OFFLOAD_TCP_CKSUM | RTE_ETH_TX_OFFLOAD_MULTI_SEGS,
+         PORT_TX_TSO},
         {0, RTE_ETH_TX_OFFLOAD_MULTI_SEGS, 0},
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {

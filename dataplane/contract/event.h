@@ -19,6 +19,7 @@ enum tgw_event_type {
     TGW_EV_PORT,        /* answer to TGW_CMD_PROBE */
     TGW_EV_DRAIN_STATE, /* drain started / progressed / finished on this core */
     TGW_EV_PACKET,      /* of the capture of that seq */
+    TGW_EV_TRACE,       /* a connection died abnormally: its last events */
 };
 
 enum tgw_frame_mode { TGW_MODE_RAW = 0, TGW_MODE_CHANNEL = 1 };
@@ -121,6 +122,14 @@ struct tgw_ev_drain_state {
     uint8_t draining, finished, reserved[6];
 };
 
+/* A connection ended by reset, timeout or error: its last events as text. */
+struct tgw_ev_trace {
+    struct tgw_msg msg;
+    struct tgw_endpoint local, remote;
+    uint8_t timeout, reserved[7];  /* 1: the peer stopped answering; 0: reset */
+    char text[TGW_TRACE_TEXT_MAX]; /* NUL-terminated, printable ASCII */
+};
+
 struct tgw_ev_port {
     struct tgw_msg msg;
     uint32_t port; /* index */
@@ -153,6 +162,7 @@ union tgw_event {
     struct tgw_ev_drain_state drain_state;
     struct tgw_ev_port port;
     struct tgw_ev_packet packet;
+    struct tgw_ev_trace trace;
     unsigned char slot[TGW_EVENT_SLOT_BYTES];
 };
 _Static_assert(sizeof(union tgw_event) == TGW_EVENT_SLOT_BYTES, "every event fits its slot");

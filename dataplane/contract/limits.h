@@ -57,6 +57,7 @@ enum {
     TGW_EVENT_SLOT_BYTES = 1024,
     TGW_EVENT_SLOTS = 4096,
     TGW_PACKET_BYTES_MAX = 960, /* kept of a captured packet */
+    TGW_TRACE_TEXT_MAX = 640,   /* of a dead connection's last events */
     TGW_HEARTBEAT_PERIOD_MS = 100,
     TGW_HEARTBEAT_LOST_MS = 500,
 };

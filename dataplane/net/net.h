@@ -75,12 +75,16 @@ bool net_route(const struct net *n, const struct ip_addr *dst, struct net_route 
 /* True if `a` is one of our addresses. */
 bool net_is_local(const struct net *n, const struct ip_addr *a);
 
+/* True if the port of `iface` cuts long TCP packets into segments itself. */
+bool net_tso(const struct net *n, uint8_t iface);
+
 /* An mbuf with headroom for Ethernet, VLAN and IP; the caller appends TCP header and
  * payload. NULL when the pool is dry (counted). */
 struct rte_mbuf *net_tx_alloc(struct net *n);
 
 /* Send a TCP packet whose data starts at the TCP header (checksum field zero; net
- * fills it in or asks the port to). Takes the mbuf. ecn: 0 or 2 (ECT(0)).
+ * fills it in or asks the port to). It may be a chain; with net_tso() it may be up to
+ * 64 KiB, m->tso_segsz saying the payload of a segment. Takes the mbuf. ecn: 0 or 2 (ECT(0)).
  * `iface` is a hint from net_route (0xff: look up). A packet to an unresolved
  * neighbour waits (at most 4 a neighbour) until ARP/NDP answers. */
 void net_output(struct net *n, uint64_t now_ns, struct rte_mbuf *m, const struct ip_addr *src,

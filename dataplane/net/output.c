@@ -23,6 +23,11 @@ static struct iface *outgoing(struct net *n, const struct ip_addr *dst, uint8_t 
     return *hop ? &n->iface[r.iface] : NULL;
 }
 
+bool net_tso(const struct net *n, uint8_t iface) {
+    const uint32_t both = PORT_TX_TSO | PORT_TX_L4_CKSUM;
+    return iface < n->iface_count && (n->iface[iface].port->offloads & both) == both;
+}
+
 void ip_send(struct net *n, struct iface *out, struct rte_mbuf *m, const struct ip_addr *dst) {
     const struct ip_addr *hop = iface_next_hop(out, dst);
     if (hop)

@@ -2,6 +2,7 @@
 #include "ooo.h"
 #include "recovery.h"
 #include "reply.h"
+#include "trace.h"
 
 static const uint64_t RELEASED_LIFE_NS = UINT64_C(30000000000);
 
@@ -51,6 +52,7 @@ static void become_established(struct tcb *c) {
     c->state = TCP_ESTABLISHED;
     c->backoff = 0;
     tcp_path_init(c);
+    tcp_note(c, TCP_EV_OPEN, c->mss);
     tcb_deadline(c, TCP_D_RTX, 0);
     if (c->stack->config.keepalive_ms)
         tcb_deadline(c, TCP_D_KEEPALIVE,
@@ -255,7 +257,19 @@ static void take_ecn(struct tcb *c, const struct seg *s) {
     }
 }
 
+static void note_segment(const struct tcb *c, const struct seg *s) {
+    if (s->flags & SEG_RST)
+        tcp_note(c, TCP_EV_RST_IN, s->seq - c->rcv_nxt);
+    else if (s->flags & SEG_FIN)
+        tcp_note(c, TCP_EV_FIN_IN, s->len);
+    else if (s->len)
+        tcp_note(c, s->seq == c->rcv_nxt ? TCP_EV_DATA_IN : TCP_EV_OOO_IN, s->len);
+    else
+        tcp_note(c, TCP_EV_ACK_IN, s->ack - c->snd_una);
+}
+
 static void synchronized(struct tcb *c, const struct seg *s, struct rte_mbuf *m) {
+    note_segment(c, s);
     if (!acceptable(c, s))
         return;
     c->last_in_ms = tcp_now_ms(c->stack);

@@ -1,11 +1,13 @@
 /* The output pass: what a connection owes the network, once a turn. */
 #include "recovery.h"
 #include "reply.h"
+#include "trace.h"
 
 void tcp_challenge(struct tcb *c) {
     if (!tcp_answer_allowed(c->stack))
         return;
     tgw_count(c->stack->counters, TGW_C_tcp_challenge_acks, 1);
+    tcp_note(c, TCP_EV_CHALLENGE, 0);
     c->ack_now = true;
     tcb_mark(c);
 }
@@ -21,8 +23,6 @@ static void sent(struct tcb *c, uint32_t n, uint32_t len) {
     c->snd_max = c->snd_nxt;
     tcp_board_sent(&f->board, c->snd_max, tcp_now_us(c->stack));
     f->tlp_reset = true;
-    if (len)
-        tcp_path_sent(c, c->snd_max, len);
 }
 
 /* [from, to) went again. */
@@ -31,6 +31,7 @@ static void resent(struct tcb *c, uint32_t from, uint32_t to) {
     tcp_board_resent(&f->board, from, to, tcp_now_us(c->stack));
     tcp_path_resent(c, from);
     c->retransmits++;
+    tcp_note(c, TCP_EV_AGAIN, to - from);
     tgw_count(c->stack->counters, TGW_C_tcp_retransmits, 1);
     if (f->phase == TCP_RECOVERY) {
         tgw_count(c->stack->counters, TGW_C_tcp_fast_retransmits, 1);
@@ -87,6 +88,8 @@ static void send_lost(struct tcb *c) {
     f->rtx_now = false;
 }
 
+enum { TSO_BYTES_MAX = 16384 };
+
 static uint32_t send_room(const struct tcb *c) {
     uint32_t pipe = tcp_pipe(c), edge = c->snd_una + c->snd_wnd;
     uint32_t room = pipe < c->cwnd ? c->cwnd - pipe : 0;
@@ -94,24 +97,42 @@ static uint32_t send_room(const struct tcb *c) {
     return room < wnd ? room : wnd;
 }
 
-/* How much of what is queued goes in the next segment; 0: nothing now. */
-static uint32_t next_length(struct tcb *c) {
+/* As much as the port cuts up itself, in whole segments. CWR belongs on one alone. */
+static uint32_t burst_max(const struct tcb *c, uint32_t most) {
+    bool cut = !c->ecn_cwr && net_tso(c->stack->net, c->iface);
+    return cut ? TSO_BYTES_MAX / most * most : most;
+}
+
+struct piece {
+    uint32_t len;     /* 0: nothing now */
+    uint32_t segment; /* payload of each segment that the port makes of it; 0: it is one */
+};
+
+/* What of the queue goes next. */
+static struct piece next_piece(struct tcb *c) {
     uint32_t left = data_end(c) - c->snd_nxt, room = send_room(c), most = tcp_payload_max(c);
     uint32_t probe = tcp_path_probe(c, left);
     if (probe && probe <= room)
-        return probe;
+        return (struct piece){probe, 0};
     uint32_t n = left < room ? left : room;
-    n = n < most ? n : most;
     /* RFC 9293 section 3.8.6.2.1: a short segment only at the end of the data. */
-    return n < most && n < left && c->snd_nxt != c->snd_una ? 0 : n;
+    if (n <= most)
+        return (struct piece){n < most && n < left && c->snd_nxt != c->snd_una ? 0 : n, 0};
+    uint32_t burst = burst_max(c, most);
+    n = n < burst ? n : burst;
+    n = n == left ? n : n / most * most;
+    return (struct piece){n, n > most ? most : 0};
 }
 
 static void send_new(struct tcb *c) {
-    uint32_t n;
-    while (c->flight && seq_lt(c->snd_nxt, data_end(c)) && (n = next_length(c)) > 0) {
-        if (!tcp_emit_data(c, c->snd_nxt, n, push_at(c, c->snd_nxt + n)))
+    while (c->flight && seq_lt(c->snd_nxt, data_end(c))) {
+        struct piece p = next_piece(c);
+        if (p.len == 0 ||
+            !tcp_emit_data(c, c->snd_nxt, p.len, push_at(c, c->snd_nxt + p.len), p.segment))
             return;
-        sent(c, n, n);
+        sent(c, p.len, p.len);
+        uint32_t first = p.segment ? p.segment : p.len;
+        tcp_path_sent(c, c->snd_max - p.len + first, first);
     }
     if (c->fin_queued && c->snd_nxt == data_end(c) && tcb_flight(c) &&
         tcp_emit(c, c->snd_nxt, 0, SEG_ACK | SEG_FIN))
@@ -136,13 +157,14 @@ static void tail_probe(struct tcb *c) {
         resent(c, from, c->snd_max);
     } else {
         uint32_t n = end - c->snd_nxt;
-        if (!tcp_emit_data(c, c->snd_nxt, n, push_at(c, end)))
+        if (!tcp_emit_data(c, c->snd_nxt, n, push_at(c, end), 0))
             return;
         sent(c, n, n);
     }
     f->tlp_out = true;
     f->tlp_end = c->snd_max;
     tgw_count(c->stack->counters, TGW_C_tcp_tlp, 1);
+    tcp_note(c, TCP_EV_TAIL_PROBE, c->backoff);
 }
 
 /* A byte, or the FIN, into a window that is closed (RFC 9293 section 3.8.6.1). */
@@ -152,6 +174,7 @@ static void probe(struct tcb *c) {
     if (!tcp_emit(c, c->snd_una, byte, (uint8_t)(SEG_ACK | (byte || !c->fin_queued ? 0 : SEG_FIN))))
         return;
     tgw_count(c->stack->counters, TGW_C_tcp_zero_window_probes, 1);
+    tcp_note(c, TCP_EV_WINDOW_PROBE, c->backoff);
     if (c->snd_nxt == c->snd_una && byte)
         sent(c, 1, 1);
 }

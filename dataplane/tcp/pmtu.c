@@ -1,6 +1,7 @@
 /* The path's MTU: RFC 1191 and 8201 within the checks of RFC 5927 section 7, black holes
  * and the way back up by RFC 4821. */
 #include "recovery.h"
+#include "trace.h"
 
 enum {
     MSS_FLOOR_V4 = 536,  /* every host takes 576 bytes (RFC 9293 section 3.7.1) */
@@ -28,6 +29,7 @@ void tcp_path_init(struct tcb *c) {
 static void lower(struct tcb *c, uint16_t mss, uint32_t probe_in_ms) {
     struct tcp_path *p = &c->flight->path;
     c->mss = mss;
+    tcp_note(c, TCP_EV_MSS, mss);
     c->mss_acked = least(c->mss_acked, mss);
     *p = (struct tcp_path){.probe_ms = tcp_now_ms(c->stack) + probe_in_ms};
     tcp_resend_all(c);

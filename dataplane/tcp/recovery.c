@@ -2,6 +2,7 @@
  * SACK, RFC 6582 without; RFC 3168 for ECN; RFC 4015 and RFC 3708 for recoveries that
  * were needless. Decides and marks; the output pass sends. */
 #include "recovery.h"
+#include "trace.h"
 
 uint32_t tcp_pipe(const struct tcb *c) {
     const struct tcp_flight *f = c->flight;
@@ -39,11 +40,13 @@ static void enter_recovery(struct tcb *c) {
     f->recover = c->snd_max;
     f->rtx_now = true;
     reduce(c, false);
+    tcp_note(c, TCP_EV_RECOVERY, f->board.lost_bytes);
 }
 
 static void undo(struct tcb *c) {
     struct tcp_flight *f = c->flight;
     tgw_count(c->stack->counters, TGW_C_tcp_spurious, 1);
+    tcp_note(c, TCP_EV_UNDO, f->phase);
     c->cwnd = c->cwnd > f->undo.cwnd ? c->cwnd : f->undo.cwnd;
     c->ssthresh = f->undo.ssthresh;
     f->cc = f->undo.cc;
@@ -226,6 +229,7 @@ void tcp_recovery_heard(struct tcb *c, const struct tcp_heard *h) {
 void tcp_recovery_timeout(struct tcb *c) {
     struct tcp_flight *f = c->flight;
     tgw_count(c->stack->counters, TGW_C_tcp_rto, 1);
+    tcp_note(c, TCP_EV_RTO, c->backoff);
     if (!f || f->board.count == 0)
         return;
     /* RFC 2018 section 8: SACKed, yet not acknowledged with what lies below; or twice no answer. */

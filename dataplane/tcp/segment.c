@@ -1,6 +1,7 @@
 /* Builds segments: header, options, window, payload. */
 #include "ooo.h"
 #include "recovery.h"
+#include "trace.h"
 #include <rte_byteorder.h>
 #include <rte_mbuf.h>
 #include <rte_tcp.h>
@@ -92,8 +93,10 @@ static uint16_t window_field(struct tcb *c, uint8_t flags) {
     uint32_t edge = c->rcv_nxt + (field << shift);
     if (seq_lt(c->rcv_adv, edge))
         c->rcv_adv = edge;
-    if (field == 0)
+    if (field == 0) {
         tgw_count(c->stack->counters, TGW_C_tcp_zero_windows, 1);
+        tcp_note(c, TCP_EV_WINDOW_SHUT, 0);
+    }
     return (uint16_t)field;
 }
 
@@ -115,25 +118,60 @@ static void put_header(struct tcb *c, uint8_t *head, uint32_t seq, uint32_t opt,
     put32(head + 16, 0); /* checksum, urgent pointer */
 }
 
-static bool emit(struct tcb *c, uint32_t seq, uint32_t len, uint8_t flags, uint8_t ecn) {
+static enum tcp_event event_of(uint32_t len, uint8_t flags) {
+    if (flags & SEG_SYN)
+        return TCP_EV_SYN_OUT;
+    if (flags & SEG_FIN)
+        return TCP_EV_FIN_OUT;
+    return len ? TCP_EV_DATA_OUT : TCP_EV_ACK_OUT;
+}
+
+/* `len` bytes of the send queue from `seq` on behind what `m` holds, in as many buffers as
+ * it takes. */
+static bool put_payload(struct tcb *c, struct rte_mbuf *m, uint32_t seq, uint32_t len) {
+    struct rte_mbuf *last = m;
+    uint32_t at = seq - c->snd_una;
+    while (len) {
+        uint32_t room = rte_pktmbuf_tailroom(last);
+        if (room == 0) {
+            last->next = net_tx_alloc(c->stack->net);
+            if (!last->next)
+                return false;
+            last = last->next;
+            m->nb_segs++;
+            continue;
+        }
+        uint32_t n = len < room ? len : room;
+        bq_copy(&c->flight->snd, at, rte_pktmbuf_mtod_offset(last, uint8_t *, last->data_len), n);
+        last->data_len = (uint16_t)(last->data_len + n);
+        m->pkt_len += n;
+        at += n;
+        len -= n;
+    }
+    return true;
+}
+
+/* `segment`: payload of each, when the port is to cut them; 0: it is one. */
+static bool emit(struct tcb *c, uint32_t seq, uint32_t len, uint8_t flags, uint8_t ecn,
+                 uint32_t segment) {
     struct tcp_stack *t = c->stack;
     struct rte_mbuf *m = net_tx_alloc(t->net);
     if (!m)
         return false;
-    if (rte_pktmbuf_tailroom(m) < sizeof(struct rte_tcp_hdr) + TCP_OPTIONS_MAX + len) {
+    uint8_t *head = rte_pktmbuf_mtod(m, uint8_t *);
+    assert(rte_pktmbuf_tailroom(m) >= sizeof(struct rte_tcp_hdr) + TCP_OPTIONS_MAX);
+    uint32_t opt = put_options(c, head + sizeof(struct rte_tcp_hdr), flags);
+    m->data_len = (uint16_t)(sizeof(struct rte_tcp_hdr) + opt);
+    m->pkt_len = m->data_len;
+    if (!put_payload(c, m, seq, len)) {
         rte_pktmbuf_free(m);
         return false;
     }
-    uint8_t *head = rte_pktmbuf_mtod(m, uint8_t *);
-    uint32_t opt = put_options(c, head + sizeof(struct rte_tcp_hdr), flags);
-    uint32_t bytes = sizeof(struct rte_tcp_hdr) + opt;
+    m->tso_segsz = (uint16_t)segment;
     put_header(c, head, seq, opt, flags);
-    m->data_len = (uint16_t)(bytes + len);
-    m->pkt_len = bytes + len;
-    if (len)
-        bq_copy(&c->flight->snd, seq - c->snd_una, head + bytes, len);
     net_output(t->net, t->now_ns, m, &c->local, &c->remote, ecn, c->iface);
-    tgw_count(t->counters, TGW_C_tcp_segments_out, 1);
+    tgw_count(t->counters, TGW_C_tcp_segments_out, segment ? (len + segment - 1) / segment : 1);
+    tcp_note(c, event_of(len, flags), len);
     if (flags & SEG_ACK) {
         c->ack_now = c->ack_later = false;
         c->rcv_acked = c->rcv_nxt;
@@ -144,16 +182,16 @@ static bool emit(struct tcb *c, uint32_t seq, uint32_t len, uint8_t flags, uint8
 bool tcp_emit(struct tcb *c, uint32_t seq, uint32_t len, uint8_t flags) {
     if (c->ecn_echo && !(flags & SEG_SYN))
         flags |= SEG_ECE; /* RFC 3168 section 6.1.3: until CWR comes */
-    return emit(c, seq, len, flags, 0);
+    return emit(c, seq, len, flags, 0, 0);
 }
 
 /* RFC 3168 section 6.1: new data alone may be marked, and alone carries CWR. */
-bool tcp_emit_data(struct tcb *c, uint32_t seq, uint32_t len, uint8_t flags) {
+bool tcp_emit_data(struct tcb *c, uint32_t seq, uint32_t len, uint8_t flags, uint32_t segment) {
     enum { ECT_0 = 2 };
     if (!c->ecn_on)
-        return emit(c, seq, len, flags, 0);
+        return emit(c, seq, len, flags, 0, segment);
     flags |= (uint8_t)((c->ecn_echo ? SEG_ECE : 0) | (c->ecn_cwr ? SEG_CWR : 0));
-    if (!emit(c, seq, len, flags, ECT_0))
+    if (!emit(c, seq, len, flags, ECT_0, segment))
         return false;
     c->ecn_cwr = false;
     return true;

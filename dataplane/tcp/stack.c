@@ -1,6 +1,7 @@
 #include "core/region.h"
 #include "ooo.h"
 #include "siphash.h"
+#include "trace.h"
 #include <rte_mbuf.h>
 #include <stdlib.h>
 
@@ -16,6 +17,8 @@ void tcp_config_defaults(struct tcp_config *c) {
                              .keepalive_ms = 60000,
                              .user_timeout_ms = 120000,
                              .time_wait_ms = 60000,
+                             .use_cubic = true,
+                             .trace_records = 32768,
                              .port_first = 20000,
                              .port_last = 60999};
 }
@@ -29,6 +32,7 @@ static bool make_pools(struct tcp_stack *t) {
            tw_init(&t->tw, c->time_wait_max, c->huge_pages) &&
            pool_init(&t->tcbs, sizeof(struct tcb), c->connections_max, c->huge_pages) &&
            pool_init(&t->flights, sizeof(struct tcp_flight), c->connections_max, c->huge_pages) &&
+           tcp_trace_init(&t->trace, c->trace_records, c->huge_pages) &&
            pool_init(&t->ooos, sizeof(struct tcp_ooo), TCP_OOO_STACK_MAX, false) &&
            bq_pools_init(&t->blocks, c->small_blocks, c->large_blocks, c->huge_pages);
 }
@@ -76,6 +80,7 @@ void tcp_destroy(struct tcp_stack *t) {
     pool_fini(&t->ooos);
     bq_pools_fini(&t->blocks);
     tw_fini(&t->tw);
+    tcp_trace_fini(&t->trace);
     flow_table_fini(&t->flows);
     region_unmap(t->out, ((size_t)t->out_mask + 1) * sizeof(*t->out));
     tcp_ack_fini(t);
@@ -143,6 +148,7 @@ struct tcb *tcb_make(struct tcp_stack *t, const struct ip_addr *local, uint16_t 
         return NULL;
     }
     tgw_gauge(t->counters, TGW_C_tcp_connections, t->tcbs.used);
+    tcp_note(c, TCP_EV_NEW, lport);
     return c;
 }
 
@@ -196,6 +202,7 @@ void tcb_kill(struct tcb *c) {
 }
 
 void tcb_end(struct tcb *c, enum stream_end why) {
+    tcp_trace_died(c, why);
     void *user = c->user;
     const struct stream_handler *handler = c->handler;
     tcb_kill(c);

@@ -18,6 +18,20 @@ struct tcp_ack_list {
     uint32_t count;
 };
 
+struct tcp_record {
+    uint32_t who_what; /* place of the TCB in its pool, in units; six bits of event */
+    uint16_t ms;       /* low half of tcp_now_ms() */
+    uint16_t arg;
+};
+
+/* trace.h */
+struct tcp_trace {
+    struct tcp_record *ring; /* NULL: none */
+    uint32_t mask, next;
+    uint64_t second_ns; /* start of the second that `told` counts in */
+    uint32_t told;
+};
+
 struct listener {
     struct tcp_listener l;
     uint64_t second_ns; /* start of the second that syns_left counts in */
@@ -50,6 +64,7 @@ struct tcp_stack {
     uint64_t answers_ns;
     uint32_t next_port;
     struct listener listener[TCP_LISTENERS_MAX];
+    struct tcp_trace trace;
     /* The payload of the segment under way, still in its mbuf, and whose it is. */
     struct tcb *live_tcb;
     const uint8_t *live;

@@ -137,8 +137,9 @@ uint64_t tcp_rto_ns(const struct tcb *c); /* with it */
 /* segment.c: builds and hands down one segment. False when there is no mbuf: the timers
  * will try again. */
 bool tcp_emit(struct tcb *c, uint32_t seq, uint32_t len, uint8_t flags);
-/* New data, which ECN may mark (RFC 3168 section 6.1). */
-bool tcp_emit_data(struct tcb *c, uint32_t seq, uint32_t len, uint8_t flags);
+/* New data, which ECN may mark (RFC 3168 section 6.1). `segment`: the port is to cut it into
+ * segments with so much payload; 0: it is one. */
+bool tcp_emit_data(struct tcb *c, uint32_t seq, uint32_t len, uint8_t flags, uint32_t segment);
 /* Payload that goes with the options of now. */
 uint32_t tcp_payload_max(const struct tcb *c);
 

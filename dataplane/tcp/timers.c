@@ -1,5 +1,6 @@
 /* One timer a connection, set to the earliest of its deadlines. */
 #include "recovery.h"
+#include "trace.h"
 
 enum {
     RTO_FIRST_MS = 1000, /* RFC 6298 section 2.1 */
@@ -145,6 +146,7 @@ static void keepalive_fired(struct tcb *c) {
         return;
     }
     tgw_count(c->stack->counters, TGW_C_tcp_keepalives, 1);
+    tcp_note(c, TCP_EV_KEEPALIVE, c->probes);
     c->keepalive_now = true;
     tcb_mark(c);
     tcb_deadline(c, TCP_D_KEEPALIVE, c->stack->now_ns + ms(KEEPALIVE_INTERVAL_MS));

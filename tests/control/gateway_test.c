@@ -166,6 +166,30 @@ static void live_sessions_are_learnt_again(void) {
     bench_end();
 }
 
+static char last_line[2048];
+
+static void keep_line(void *ctx, const char *line) {
+    (void)ctx;
+    snprintf(last_line, sizeof(last_line), "%s", line);
+}
+
+static void a_dead_connections_last_events_are_logged(void) {
+    struct tgw_ev_trace e = {.remote = {.addr = {[10] = 0xff, 0xff, 198, 18, 0, 1}, .port = 1234},
+                             .timeout = 1};
+    begin();
+    log_set_sink(keep_line, NULL);
+    log_set_level("WARN");
+    memset(e.text, 'x', sizeof(e.text)); /* not terminated */
+    e.text[3] = '\n';
+    say(0, &e.msg, TGW_EV_TRACE, sizeof(e), 0);
+    turn(1000);
+    CU_ASSERT_PTR_NOT_NULL(strstr(last_line, "\"event\":\"connection_trace\""));
+    CU_ASSERT_PTR_NOT_NULL(strstr(last_line, "198.18.0.1:1234"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(last_line, "timed out: xxx?xxx"));
+    log_set_level("ERROR");
+    end();
+}
+
 static void a_restart_keeps_drain_and_share(void) {
     union tgw_cmd cmd;
     begin();
@@ -280,6 +304,7 @@ int main(void) {
         {"a handle goes straight to its core", a_handle_goes_straight_to_its_core},
         {"what does not answer is named", what_does_not_answer_is_named},
         {"live sessions are learnt again", live_sessions_are_learnt_again},
+        {"a dead connection's last events are logged", a_dead_connections_last_events_are_logged},
         {"a restart keeps drain and share", a_restart_keeps_drain_and_share},
         {"a new configuration is taken where it can be",
          a_new_configuration_is_taken_where_it_can_be},

@@ -15,6 +15,7 @@ uint8_t host_pattern(uint64_t i) {
 void host_setup_defaults(struct host_setup *s) {
     *s = (struct host_setup){.mtu = 1500, .peer_iss = 1000};
     tcp_config_defaults(&s->tcp);
+    s->tcp.use_cubic = false;
     s->tcp.connections_max = 64;
     s->tcp.time_wait_max = 16;
     s->tcp.small_blocks = s->tcp.large_blocks = 1024;

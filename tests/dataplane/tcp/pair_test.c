@@ -1,6 +1,7 @@
 /* Two stacks joined by an unreliable wire, on a virtual clock. */
 #include "drivers/sim.h"
 #include "tcp/tcp.h"
+#include "tests/lib/cutter.h"
 #include "tests/lib/eal_init.h"
 #include "tests/lib/suite.h"
 #include <stdio.h>
@@ -8,6 +9,7 @@
 #include <string.h>
 
 static struct rte_mempool *mbufs;
+static struct cutter *cutters; /* the two ports cut segments; NULL: they do not */
 
 struct host;
 
@@ -27,6 +29,7 @@ struct host {
     struct tcp_stack *tcp;
     struct tgw_counters counters;
     struct end end;
+    char obituary[TGW_TRACE_TEXT_MAX]; /* of the last connection that died abnormally */
 };
 
 struct world {
@@ -112,6 +115,11 @@ static void *on_accepted(void *ctx, struct stream s, const struct tgw_endpoint *
     return &h->end;
 }
 
+static void on_died(void *ctx, const struct tcp_obituary *o) {
+    struct host *h = ctx;
+    snprintf(h->obituary, sizeof(h->obituary), "%s", o->text);
+}
+
 static void make_host(struct world *w, struct port *port, int number, uint64_t seed) {
     static const struct net_ops up = {tcp_input, tcp_icmp_error};
     char text[32];
@@ -130,6 +138,9 @@ static void make_host(struct world *w, struct port *port, int number, uint64_t s
     tc.rcv_buffer_bytes = w->rcv_buffer_bytes ? w->rcv_buffer_bytes : tc.rcv_buffer_bytes;
     tc.small_blocks = tc.large_blocks = 2048;
     tc.counters = &h->counters;
+    tc.trace_records = 1024;
+    tc.died = on_died;
+    tc.died_ctx = h;
     tc.seed = seed;
     memset(tc.secret, number + (int)seed, sizeof(tc.secret));
     h->tcp = tcp_create(&tc, h->net, w->now_ns);
@@ -154,7 +165,8 @@ static void begin_with(struct world *w, const struct port_config *faults, uint64
         port[0] = port_fault_wrap(port[0], &c, mbufs);
     }
     for (int i = 0; i < 2; i++)
-        make_host(w, port[i], i + 1, seed + (uint64_t)i);
+        make_host(w, cutters ? cutter_wrap(&cutters[i], port[i], mbufs) : port[i], i + 1,
+                  seed + (uint64_t)i);
 }
 
 static void begin(struct world *w, const struct port_config *faults, uint64_t seed) {
@@ -249,6 +261,20 @@ static void exchange(const struct port_config *faults, uint64_t seed, uint64_t u
     finish(&w);
 }
 
+/* Long segments handed down whole, also when the wire then loses some of them. */
+static void the_port_cuts_segments(void) {
+    static const struct port_config bad = {.loss_pm = 20, .reorder_pm = 20};
+    struct cutter c[2];
+    cutters = c;
+    exchange(NULL, 21, 1000000, 5000);
+    CU_ASSERT_TRUE(c[0].longs > 50 && c[0].longest > 14000 && c[0].longest <= 16384);
+    CU_ASSERT_EQUAL(c[0].faulty + c[1].faulty, 0);
+    exchange(&bad, 22, 1000000, 300000);
+    CU_ASSERT_TRUE(c[0].longs > 0 && c[1].longs > 0);
+    CU_ASSERT_EQUAL(c[0].faulty + c[1].faulty, 0);
+    cutters = NULL;
+}
+
 static void bytes_cross_a_good_wire(void) {
     exchange(NULL, 1, 5000000, 3000000);
     exchange(NULL, 2, 0, 1);
@@ -295,6 +321,19 @@ static void a_reset_reaches_the_other_end(void) {
     run(&w, 5000, true);
     CU_ASSERT_TRUE(w.h[0].end.closed);
     CU_ASSERT_EQUAL(w.h[0].end.why, STREAM_END_RESET);
+    CU_ASSERT_PTR_NOT_NULL(strstr(w.h[0].obituary, "-0ms rst_in 0"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(w.h[0].obituary, "data_out 1448"));
+    finish(&w);
+}
+
+static void an_orderly_end_tells_nothing(void) {
+    static struct world w;
+    begin(&w, NULL, 10);
+    w.h[0].end.to_send = 1000;
+    open_connection(&w);
+    run(&w, 60000, true);
+    CU_ASSERT_TRUE(w.h[0].end.closed && w.h[1].end.closed);
+    CU_ASSERT_TRUE(!w.h[0].obituary[0] && !w.h[1].obituary[0]);
     finish(&w);
 }
 
@@ -325,6 +364,7 @@ static void a_dead_peer_is_given_up(void) {
     }
     CU_ASSERT_TRUE(w.h[0].end.closed);
     CU_ASSERT_EQUAL(w.h[0].end.why, STREAM_END_TIMEOUT);
+    CU_ASSERT_PTR_NOT_NULL(strstr(w.h[0].obituary, "keepalive"));
     run(&w, 200000, true);
     CU_ASSERT_TRUE(w.h[1].end.closed);
     finish(&w);
@@ -445,9 +485,11 @@ int main(void) {
     static const struct suite_case cases[] = {
         {"bytes cross a good wire", bytes_cross_a_good_wire},
         {"bytes cross a bad wire", bytes_cross_a_bad_wire},
+        {"the port cuts segments", the_port_cuts_segments},
         {"bytes cross a terrible wire", bytes_cross_a_terrible_wire},
         {"a reader that stops stops the writer", a_reader_that_stops_stops_the_writer},
         {"a reset reaches the other end", a_reset_reaches_the_other_end},
+        {"an orderly end tells nothing", an_orderly_end_tells_nothing},
         {"a closed port refuses", a_closed_port_refuses},
         {"a dead peer is given up", a_dead_peer_is_given_up},
         {"a simultaneous close is quiet", a_simultaneous_close_is_quiet},
