@@ -145,7 +145,7 @@ static void start_rig(struct inside *b, const char *sessions, const char *scenar
     snprintf(text, sizeof(text),
              "{%s\"scenario\":\"%s\",\"sessions\":%s,\"typing_sessions\":%s,\"frame_bytes\":%s,"
              "\"verdicts\":true,\"region\":\"%s\",\"opening_max\":128,\"ramp_per_s\":1000000,"
-             "\"settle_ms\":100,\"duration_ms\":3600000,\"machine\":{\"ports\":["
+             "\"settle_ms\":5,\"duration_ms\":3600000,\"machine\":{\"ports\":["
              "{\"name\":\"client\",\"driver\":\"sim\",\"addresses\":[\"198.18.0.1/24\"]},"
              "{\"name\":\"node\",\"driver\":\"sim\",\"addresses\":[\"198.18.1.1/24\"]}]}}",
              tls, scenario, sessions, typing, frame_bytes, b->path);
