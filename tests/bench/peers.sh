@@ -160,12 +160,21 @@ gateway_conf() {
  "idle_mode": "spin", "shm_path": "/dev/shm/tgw-peers", "control_socket": "$run/control.sock",
  "admin_listen": "", "agent_default": "198.18.1.1:7681", "agent_networks": ["198.18.1.0/24"],
  "agent_secret_file": "$run/agent.secret", "state_dir": "$run/state",
- "idle_timeout_seconds": 0, "log_level": "ERROR"}
+ "idle_timeout_seconds": 0, "log_level": "INFO"}
 EOF
 }
 
+listening() { # NAMESPACE ADDRESS:PORT
+    tries=0
+    until ip netns exec tgw-peers-"$1" ss -ltnH "src $2" | grep -q .; do
+        tries=$((tries + 1))
+        [ $tries -lt 100 ] || { echo "peers.sh: nobody listens on $2" >&2; return 1; }
+        sleep 0.1
+    done
+}
 agent() {
     background $load_cpu node agent.log $wsload agent 198.18.1.1 7681
+    listening node 198.18.1.1:7681
 }
 
 run_nginx() {
@@ -173,7 +182,7 @@ run_nginx() {
     kernel_addresses add
     agent
     background $proxy_cpu gateway nginx.log nginx -c $run/nginx.conf
-    sleep 0.7
+    listening gateway 198.18.0.2:80
     measure nginx $(pgrep -P "$(cat $run/nginx.pid)")
     stop_all
     kernel_addresses del
@@ -184,7 +193,7 @@ run_haproxy() {
     agent
     background $proxy_cpu gateway haproxy.log haproxy -f $run/haproxy.cfg -db
     proxy=${pids##* }
-    sleep 0.7
+    listening gateway 198.18.0.2:80
     measure haproxy "$proxy"
     stop_all
     kernel_addresses del
@@ -200,6 +209,12 @@ run_gateway() {
     (umask 077 && head -c 32 /dev/urandom | od -An -tx1 | tr -d ' \n' >$run/agent.secret)
     agent
     background $proxy_cpu gateway dataplane.log build/tgw-dataplane --config $run/gateway.json
+    tries=0
+    until grep -q dataplane_started $run/dataplane.log; do
+        tries=$((tries + 1))
+        [ $tries -lt 100 ] || { cat $run/dataplane.log >&2; return 1; }
+        sleep 0.1
+    done
     background $load_cpu gateway control.log build/tgw-control --config $run/gateway.json
     tries=0
     until build/tgwctl --socket $run/control.sock status >/dev/null 2>&1; do
