@@ -71,6 +71,14 @@ unit() { # DIR LABEL
     done
 }
 
+packet() { # DIR LABEL
+    for topic in tests/packet/*/; do
+        topic=${topic%/}
+        [ "${topic##*/}" != open ] || continue # beginnings that others include
+        tap "$2 packet ${topic##*/}" 60 "$1/tests/packet/test-packet" "$topic"
+    done
+}
+
 finish() {
     say "done"
     echo "$passed passed, $failed failed"
@@ -91,6 +99,8 @@ check "build gcc" 900 sh tests/lib/build.sh build gcc
 [ "$failed" = 0 ] || finish
 say "unit tests"
 unit build gcc
+say "packet scripts"
+packet build gcc
 
 if [ "$quick" = no ]; then
     say "build with clang, AddressSanitizer and UndefinedBehaviorSanitizer"
@@ -98,6 +108,11 @@ if [ "$quick" = no ]; then
         -Db_sanitize=address,undefined -Db_lundef=false
     export ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
     unit build-asan asan
+    packet build-asan asan
+    say "fuzzers"
+    tap "fuzz" 240 sh tests/fuzz/run.sh build-asan 56
+    say "simulation, more seeds"
+    tap "sim more seeds" 120 build/tests/test-sim --first 100000 --seeds 1000000 --stop-after 60
     check "format" 60 sh tests/lib/format.sh
     say "instructions a frame"
     tap "instruction budget" 180 /usr/bin/python3 tests/bench/budget.py

@@ -134,7 +134,9 @@ static void send_new(struct tcb *c) {
         uint32_t first = p.segment ? p.segment : p.len;
         tcp_path_sent(c, c->snd_max - p.len + first, first);
     }
-    if (c->fin_queued && c->snd_nxt == data_end(c) && tcb_flight(c) &&
+    /* Not behind a probe: only one octet goes beyond a closed window. */
+    bool within = seq_le(c->snd_nxt, c->snd_una + c->snd_wnd);
+    if (c->fin_queued && within && c->snd_nxt == data_end(c) && tcb_flight(c) &&
         tcp_emit(c, c->snd_nxt, 0, SEG_ACK | SEG_FIN))
         sent(c, 1, 0);
 }

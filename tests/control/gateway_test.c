@@ -181,13 +181,13 @@ static void a_dead_connections_last_events_are_logged(void) {
     log_set_level("WARN");
     memset(e.text, 'x', sizeof(e.text)); /* not terminated */
     e.text[3] = '\n';
-    say(0, &e.msg, TGW_EV_TRACE, sizeof(e), 0);
-    turn(1000);
+    bench_say(0, &e.msg, TGW_EV_TRACE, sizeof(e), 0);
+    bench_turn(1000);
     CU_ASSERT_PTR_NOT_NULL(strstr(last_line, "\"event\":\"connection_trace\""));
     CU_ASSERT_PTR_NOT_NULL(strstr(last_line, "198.18.0.1:1234"));
     CU_ASSERT_PTR_NOT_NULL(strstr(last_line, "timed out: xxx?xxx"));
     log_set_level("ERROR");
-    end();
+    bench_end();
 }
 
 static void a_restart_keeps_drain_and_share(void) {

@@ -12,6 +12,7 @@ enum { SEEDS_DEFAULT = 1000, SEED_SECONDS_MAX = 60 };
 
 struct options {
     uint64_t first, seeds;
+    uint64_t stop_after_s; /* 0: when all seeds are through */
     const char *scenario;
     bool verbose, list;
 };
@@ -19,6 +20,12 @@ struct options {
 struct tally {
     uint64_t seeds, failed, segments;
 };
+
+static double seconds_since(const struct timespec *began) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)(now.tv_sec - began->tv_sec) + (double)(now.tv_nsec - began->tv_nsec) / 1e9;
+}
 
 /* The seed under way, for the handler of a failed assertion. */
 static char replay[200];
@@ -49,18 +56,16 @@ static uint64_t parse_number(const char *text) {
 }
 
 static const char usage[] =
-    "usage: sim [--seeds N] [--first N] [--scenario NAME] [--verbose]\n"
+    "usage: sim [--seeds N] [--first N] [--stop-after S] [--scenario NAME] [--verbose]\n"
     "       sim --seed N [--scenario NAME] [--verbose]    replay one seed with a packet trace\n"
     "       sim --list\n";
 
 static struct options parse(int argc, char **argv) {
-    static const struct option names[] = {{"seeds", required_argument, NULL, 'n'},
-                                          {"seed", required_argument, NULL, 's'},
-                                          {"first", required_argument, NULL, 'f'},
-                                          {"scenario", required_argument, NULL, 'c'},
-                                          {"verbose", no_argument, NULL, 'v'},
-                                          {"list", no_argument, NULL, 'l'},
-                                          {NULL, 0, NULL, 0}};
+    static const struct option names[] = {
+        {"seeds", required_argument, NULL, 'n'},    {"seed", required_argument, NULL, 's'},
+        {"first", required_argument, NULL, 'f'},    {"stop-after", required_argument, NULL, 't'},
+        {"scenario", required_argument, NULL, 'c'}, {"verbose", no_argument, NULL, 'v'},
+        {"list", no_argument, NULL, 'l'},           {NULL, 0, NULL, 0}};
     struct options o = {.first = 1, .seeds = SEEDS_DEFAULT};
     for (int c; (c = getopt_long(argc, argv, "", names, NULL)) != -1;) {
         if (c == 'n') {
@@ -70,6 +75,8 @@ static struct options parse(int argc, char **argv) {
             o.seeds = 1;
         } else if (c == 'f') {
             o.first = parse_number(optarg);
+        } else if (c == 't') {
+            o.stop_after_s = parse_number(optarg);
         } else if (c == 'c') {
             o.scenario = optarg;
         } else if (c == 'v') {
@@ -105,15 +112,19 @@ static bool run_seed(const struct scenario *s, uint64_t seed, struct rte_mempool
     return !w.failed;
 }
 
-/* Every scenario's share of the seeds: one case. */
+/* Every scenario's share of the seeds, as far as it comes in `seconds` (0: all): one case. */
 static struct tally run_scenario(const struct options *o, unsigned k, unsigned number,
-                                 struct rte_mempool *const *pools) {
+                                 struct rte_mempool *const *pools, double seconds) {
     struct tally t = {0};
+    struct timespec began;
     uint64_t hash = 0, again = 0;
     struct tally ignored = {0};
+    clock_gettime(CLOCK_MONOTONIC, &began);
     for (uint64_t seed = o->first; seed < o->first + o->seeds; seed++) {
         if (!o->scenario && seed % scenario_count != k)
             continue;
+        if (o->stop_after_s && t.seeds && seconds_since(&began) >= seconds)
+            break;
         if (run_seed(&scenarios[k], seed, pools, o->verbose, &t, &hash) && t.seeds == 1 &&
             !o->verbose && run_seed(&scenarios[k], seed, pools, false, &ignored, &again) &&
             hash != again) {
@@ -155,7 +166,8 @@ static void add(struct tally *to, const struct tally *t) {
     to->segments += t->segments;
 }
 
-static struct tally run_all(const struct options *o, struct rte_mempool *const *pools) {
+static struct tally run_all(const struct options *o, struct rte_mempool *const *pools,
+                            const struct timespec *began) {
     struct tally all = {0};
     unsigned number = 0, cases = 0;
     for (unsigned k = 0; k < scenario_count; k++)
@@ -171,7 +183,9 @@ static struct tally run_all(const struct options *o, struct rte_mempool *const *
                 : (k + scenario_count - o->first % scenario_count) % scenario_count < o->seeds;
         if (!mine)
             continue;
-        struct tally t = run_scenario(o, k, ++number, pools);
+        double left = (double)o->stop_after_s - seconds_since(began);
+        struct tally t = run_scenario(o, k, number + 1, pools, left / (cases - number));
+        number++;
         add(&all, &t);
     }
     return all;
@@ -180,7 +194,7 @@ static struct tally run_all(const struct options *o, struct rte_mempool *const *
 int main(int argc, char **argv) {
     struct options o = parse(argc, argv);
     struct rte_mempool *pools[WORLD_HOSTS_MAX];
-    struct timespec began, ended;
+    struct timespec began;
     if (o.list) {
         for (unsigned k = 0; k < scenario_count; k++)
             printf("%-14s %s\n", scenarios[k].name, scenarios[k].what);
@@ -191,10 +205,8 @@ int main(int argc, char **argv) {
     make_pools(pools);
     catch_deaths();
     clock_gettime(CLOCK_MONOTONIC, &began);
-    struct tally all = run_all(&o, pools);
-    clock_gettime(CLOCK_MONOTONIC, &ended);
+    struct tally all = run_all(&o, pools, &began);
     printf("# %" PRIu64 " seeds, %" PRIu64 " failed, %" PRIu64 " simulated segments, %.1f s\n",
-           all.seeds, all.failed, all.segments,
-           (double)(ended.tv_sec - began.tv_sec) + (double)(ended.tv_nsec - began.tv_nsec) / 1e9);
+           all.seeds, all.failed, all.segments, seconds_since(&began));
     return all.failed != 0;
 }

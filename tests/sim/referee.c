@@ -59,14 +59,16 @@ static struct flow *flow_of(struct referee *r, unsigned end, const struct seg *s
 static void take_syn(const struct referee *r, struct flow *f, unsigned end, const struct seg *s) {
     struct half *me = &f->half[end], *other = &f->half[!end];
     bool answer = s->flags & SEG_ACK;
-    if (me->iss == s->seq && (me->known || !answer || !other->known)) {
+    /* Its first was a SYN alone, which promised nothing yet (simultaneous open). */
+    bool first_answer = answer && me->ack == 0;
+    if (me->iss == s->seq && !first_answer && (me->known || !answer || !other->known)) {
         me->known = true;
         me->ts_val = s->ts_val;
         return;
     }
     if (!answer)
         other->known = f->puzzling = false;
-    else if (me->known)
+    else if (me->known && me->iss != s->seq)
         f->puzzling = true;
     *me = (struct half){.known = true,
                         .timestamps = s->has_ts && !(r->strip & STRIP_TIMESTAMPS),

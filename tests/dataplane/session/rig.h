@@ -2,8 +2,8 @@
 #ifndef TESTS_SESSION_RIG_H
 #define TESTS_SESSION_RIG_H
 
-#include "lib/suite.h"
 #include "session/session.h"
+#include "tests/lib/suite.h"
 #include "web/ws.h"
 
 /* One stream end as the session sees it; the test plays the peer. */
