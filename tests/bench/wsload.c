@@ -10,6 +10,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>
+#include <openssl/evp.h>
+#include <openssl/sha.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,7 +22,6 @@
 #include <unistd.h>
 
 enum { CONNS_MAX = 20000, BUFFER = 4096, HEAD_MAX = 2048, EVENTS = 256, SAMPLES = 1 << 20 };
-static const char ACCEPT[] = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="; /* of RFC 6455's own key */
 static const char KEY[] = "dGhlIHNhbXBsZSBub25jZQ==";
 
 struct conn {
@@ -85,19 +86,11 @@ static void answer_upgrade(struct conn *c) {
     const char *key = memmem(c->buffer, c->have, "Sec-WebSocket-Key: ", 19);
     if (!key)
         die("request without a key");
-    char command[512], accept[64] = "";
-    snprintf(command, sizeof(command),
-             "printf %%s '%.24s258EAFA5-E914-47DA-95CA-C5AB0DC85B11' | openssl sha1 -binary | "
-             "openssl base64",
-             key + 19);
-    if (strncmp(key + 19, KEY, 24) == 0) { /* proxies pass the client's own on */
-        snprintf(accept, sizeof(accept), "%s", ACCEPT);
-    } else {
-        FILE *p = popen(command, "r");
-        if (!p || fscanf(p, "%63s", accept) != 1)
-            die("openssl");
-        pclose(p);
-    }
+    char text[64];
+    unsigned char digest[SHA_DIGEST_LENGTH], accept[32];
+    snprintf(text, sizeof(text), "%.24s258EAFA5-E914-47DA-95CA-C5AB0DC85B11", key + 19);
+    SHA1((unsigned char *)text, strlen(text), digest);
+    EVP_EncodeBlock(accept, digest, sizeof(digest));
     int n = snprintf(out, sizeof(out),
                      "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
                      "Connection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n\r\n",
