@@ -15,7 +15,7 @@ static bool fits(const struct bridge *b, uint64_t off, size_t bytes) {
 /* Nothing of the region is believed before it is checked against the file's size. */
 static const char *check(struct bridge *b) {
     const struct tgw_shm *s = b->shm;
-    if (b->bytes < sizeof(*s) || s->magic != TGW_SHM_MAGIC)
+    if (b->bytes < sizeof(*s) || !tgw_shm_is_published(s))
         return "not a gateway's region";
     if (s->version != TGW_SHM_VERSION || s->layout != tgw_shm_layout())
         return "made by another version of the gateway";
@@ -90,7 +90,7 @@ void bridge_detach(struct bridge *b) {
 
 bool bridge_is_current(const struct bridge *b) {
     struct stat st;
-    if (!b->shm || b->shm->magic != TGW_SHM_MAGIC || stat(b->path, &st) != 0)
+    if (!b->shm || !tgw_shm_is_published(b->shm) || stat(b->path, &st) != 0)
         return false;
     return st.st_ino == b->inode && (size_t)st.st_size == b->bytes &&
            (kill((pid_t)b->shm->dataplane_pid, 0) == 0 || errno == EPERM);

@@ -81,9 +81,8 @@ void gateway_fini(struct gateway *g) {
 }
 
 static uint32_t deadline_left_ms(const struct gateway *g) {
-    return g->drain_deadline_ns > g->now_ns
-               ? (uint32_t)((g->drain_deadline_ns - g->now_ns) / 1000000) + 1
-               : 1;
+    uint64_t left_ns = g->drain_deadline_ns > g->now_ns ? g->drain_deadline_ns - g->now_ns : 0;
+    return left_ns >= 1000000 ? (uint32_t)(left_ns / 1000000) : 1;
 }
 
 void gateway_send_policy(struct gateway *g) {
@@ -93,7 +92,8 @@ void gateway_send_policy(struct gateway *g) {
             .draining = g->draining,
             .refusals_as_close = strcmp(g->config.browser_refusals, "close") == 0,
             .token_store_unavailable = !g->store_up,
-            .sessions_max = (uint32_t)(g->config.sessions_max / g->bridge.cores) + 1,
+            .sessions_max =
+                (uint32_t)((g->config.sessions_max + g->bridge.cores - 1) / g->bridge.cores),
             .drain_deadline_ms = g->draining ? deadline_left_ms(g) : 0,
             .admit_percent = g->state.admit_percent};
         bridge_send(&g->bridge, i, &p.msg);
@@ -218,6 +218,9 @@ static void on_refused(struct gateway *g, const struct tgw_ev_refused *e) {
                                     .remote = &e->remote,
                                     .reason = e->reason,
                                     .duration_us = e->duration_us};
+    const struct log_about request = {.ident = &e->ident, .remote = &e->remote};
+    if (!e->asked) /* else the verdict has opened it */
+        log_event(LOG_INFO, "session_requested", &request, "refused before it was judged");
     log_event(LOG_WARN, "session_refused", &about, tgw_reason_info(e->reason)->message);
 }
 

@@ -1,5 +1,6 @@
 #include "eal.h"
 #include "log.h"
+#include "ports.h"
 #include <rte_eal.h>
 #include <rte_errno.h>
 #include <stdarg.h>
@@ -9,7 +10,7 @@
 #include <sys/statfs.h>
 #include <unistd.h>
 
-enum { ARGS_MAX = 64, ARG_BYTES = 160 };
+enum { ARGS_MAX = 64, ARG_BYTES = 400 };
 
 static const long HUGETLBFS_MAGIC_NUMBER = 0x958458f6;
 
@@ -55,25 +56,28 @@ static uint64_t huge_free_mb(void) {
     return pages * kb / 1024;
 }
 
-static bool wants_pci(const struct config *c) {
-    for (uint32_t i = 0; i < c->port_count; i++)
-        if (strcmp(c->ports[i].driver, "pci") == 0 || strcmp(c->ports[i].driver, "mlx5") == 0)
-            return true;
-    return false;
-}
-
-static void add_memory(struct args *a, const struct config *c) {
+/* Real devices are not to run slowly unasked: ordinary memory only where it is configured.
+ * Ports of software do with what there is. */
+static bool add_memory(struct args *a, const struct config *c, bool devices, char *err,
+                       size_t err_bytes) {
     uint64_t have_mb = c->huge_pages ? huge_free_mb() : 0;
-    if (c->huge_pages && have_mb < c->memory_mb)
+    bool huge = c->huge_pages && have_mb >= c->memory_mb;
+    if (c->huge_pages && !huge && devices) {
+        snprintf(err, err_bytes,
+                 "huge_pages: %lu MB free on /dev/hugepages, %lu wanted: "
+                 "`mount -t hugetlbfs hugetlbfs /dev/hugepages; "
+                 "echo %lu >/proc/sys/vm/nr_hugepages`",
+                 have_mb, c->memory_mb, c->memory_mb / 2);
+        return false;
+    }
+    if (c->huge_pages && !huge)
         log_line(LOG_WARN, "huge_pages_missing",
                  "%lu MB of huge pages free, %lu wanted: going on with ordinary memory", have_mb,
                  c->memory_mb);
-    if (!c->huge_pages || have_mb < c->memory_mb)
-        add(a, "--no-huge");
-    else
-        add(a, "--single-file-segments");
+    add(a, huge ? "--single-file-segments" : "--no-huge");
     add(a, "-m");
     add(a, "%lu", c->memory_mb);
+    return true;
 }
 
 static void add_lcores(struct args *a, const struct config *c) {
@@ -91,23 +95,36 @@ static void add_lcores(struct args *a, const struct config *c) {
 bool eal_start(const struct config *c, char *err, size_t err_bytes) {
     static struct args a; /* EAL keeps pointers into it */
     uint32_t cpu[TGW_CORES_MAX], n = eal_cores(c, cpu);
+    char device[TGW_PORTS_MAX][PORT_ARGS] = {{0}};
+    bool devices = false;
     for (uint32_t i = 0; i < n; i++) {
         if ((long)cpu[i] < sysconf(_SC_NPROCESSORS_ONLN))
             continue;
-        snprintf(err, err_bytes, "cores[%u]: CPU %u is not on this machine", i, cpu[i]);
+        snprintf(err, err_bytes, "cores[%u]: CPU %u is not on this machine, which has 0..%ld", i,
+                 cpu[i], sysconf(_SC_NPROCESSORS_ONLN) - 1);
         return false;
     }
+    if (!ports_check(c, n, device, err, err_bytes))
+        return false;
+    for (uint32_t i = 0; i < c->port_count; i++)
+        devices = devices || device[i][0];
     add(&a, "tgw-dataplane");
     add_lcores(&a, c);
-    add_memory(&a, c);
-    if (!wants_pci(c))
+    if (!add_memory(&a, c, devices, err, err_bytes))
+        return false;
+    for (uint32_t i = 0; i < c->port_count; i++) {
+        if (device[i][0]) {
+            add(&a, "-a"); /* these and no other */
+            add(&a, "%s", device[i]);
+        }
+    }
+    if (!devices) {
         add(&a, "--no-pci");
+        add(&a, "--iova-mode=va"); /* else EAL chooses what the devices want */
+    }
     add(&a, "--file-prefix=tgw%d", (int)getpid());
     add(&a, "--no-telemetry");
     add(&a, "--no-shconf");
-    add(&a, "--iova-mode=%s", wants_pci(c) ? "" : "va");
-    if (wants_pci(c))
-        a.count--; /* let EAL choose for real devices */
     add(&a, "--log-level=error");
     for (uint32_t i = 0; i < c->eal_args.count; i++)
         add(&a, "%s", c->eal_args.item[i]);

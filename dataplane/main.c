@@ -1,8 +1,10 @@
 /* tgw-dataplane: composition root. Everything that lives as long as the process is in
  * struct app; parts start in the order of the table and end in reverse. */
 #include "config/config.h"
+#include "confine.h"
 #include "eal.h"
 #include "log.h"
+#include "notify.h"
 #include "ports.h"
 #include "revision.h"
 #include "selftest.h"
@@ -11,9 +13,7 @@
 #include "tls_service.h"
 #include "worker.h"
 #include <errno.h>
-#include <grp.h>
 #include <openssl/rand.h>
-#include <pwd.h>
 #include <rte_cycles.h>
 #include <rte_eal.h>
 #include <rte_launch.h>
@@ -21,8 +21,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -30,6 +28,7 @@ enum {
     EXIT_USAGE = 2,
     MBUFS_A_CORE = 16384,
     MBUF_CACHE = 256,
+    FRAME_OVERHEAD = 22, /* Ethernet, a VLAN tag, the check sequence */
     PULSE_MS = 50,
     STATS_EVERY_PULSES = 10,
     LINK_WAIT_MS = 3000, /* what a copper link takes to come up */
@@ -48,6 +47,8 @@ struct app {
     uint64_t drain_end_ms; /* 0: not draining for an exit */
     uint64_t drained_ms;   /* when the last session was gone; 0: not yet */
     uint64_t epoch;
+    struct notify notify;
+    uint64_t turns_tsc[TGW_CORES_MAX]; /* at the last sign of life */
     char err[CONFIG_ERROR_BYTES];
 };
 
@@ -77,9 +78,19 @@ static void stop_nothing(struct app *a) {
     (void)a;
 }
 
+/* A packet is one buffer: as large as the largest MTU asked for. */
+static uint16_t mbuf_bytes(const struct config *c) {
+    uint32_t bytes = RTE_MBUF_DEFAULT_BUF_SIZE;
+    for (uint32_t i = 0; i < c->port_count; i++) {
+        uint32_t want = RTE_ALIGN_CEIL(c->ports[i].mtu + FRAME_OVERHEAD + RTE_PKTMBUF_HEADROOM, 64);
+        bytes = want > bytes ? want : bytes;
+    }
+    return (uint16_t)bytes;
+}
+
 static bool start_mbufs(struct app *a) {
     a->mbufs = rte_pktmbuf_pool_create("mbufs", MBUFS_A_CORE * a->cores, MBUF_CACHE, 0,
-                                       RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
+                                       mbuf_bytes(&a->config), SOCKET_ID_ANY);
     return a->mbufs || fail(a, "memory_mb: too little for the packet buffers");
 }
 
@@ -147,6 +158,7 @@ static bool start_region(struct app *a) {
     shm->port_count = a->config.port_count;
     for (uint32_t i = 0; i < a->config.port_count; i++)
         describe_port(&shm->port[i], a->port[i]);
+    shm_region_publish(&a->region);
     return true;
 }
 
@@ -230,22 +242,8 @@ static bool start_workers(struct app *a) {
     return true;
 }
 
-/* Tokens and keys pass through this process: no core dumps, no new privileges, and an
- * ordinary user once the devices are open. */
 static bool start_confinement(struct app *a) {
-    const struct rlimit no_core = {0, 0};
-    const char *user = a->config.run_as_user;
-    setrlimit(RLIMIT_CORE, &no_core);
-    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-    if (!user[0])
-        return true;
-    const struct passwd *pw = getpwnam(user);
-    if (!pw)
-        return fail(a, "run_as_user: no such user");
-    if (chown(a->config.shm_path, pw->pw_uid, pw->pw_gid) != 0 || setgroups(0, NULL) != 0 ||
-        setgid(pw->pw_gid) != 0 || setuid(pw->pw_uid) != 0)
-        return fail(a, "run_as_user: cannot change to it");
-    return true;
+    return confine(&a->config, a->err, sizeof(a->err));
 }
 
 static const struct part {
@@ -271,15 +269,20 @@ static size_t start_parts(struct app *a) {
     return PARTS;
 }
 
-static void publish_port(struct tgw_port_stats *out, struct port *p) {
+static void on_link(struct app *a, const struct port *p, bool up) {
+    log_line(up ? LOG_INFO : LOG_WARN, up ? "link_up" : "link_down", "port %s", p->name);
+    for (uint32_t i = 0; up && i < a->cores; i++)
+        atomic_fetch_add(&a->signals[i].links_returned, 1);
+}
+
+static void publish_port(struct app *a, struct tgw_port_stats *out, struct port *p) {
     struct port_stats s = {0};
     struct port_link link = {0};
     p->ops->stats(p, &s);
     p->ops->link(p, &link);
     uint64_t was_up = atomic_exchange(&out->link_up, link.up);
     if (was_up != link.up)
-        log_line(link.up ? LOG_INFO : LOG_WARN, link.up ? "link_up" : "link_down", "port %s",
-                 p->name);
+        on_link(a, p, link.up);
     atomic_store(&out->link_mbps, link.mbps);
     atomic_store(&out->rx_packets, s.rx_packets);
     atomic_store(&out->tx_packets, s.tx_packets);
@@ -294,7 +297,7 @@ static void publish_port(struct tgw_port_stats *out, struct port *p) {
 static void publish_stats(struct app *a) {
     struct tgw_shm *shm = a->region.shm;
     for (uint32_t i = 0; i < a->config.port_count; i++)
-        publish_port(&shm->port[i], a->port[i]);
+        publish_port(a, &shm->port[i], a->port[i]);
     atomic_store(&shm->mbufs_free, rte_mempool_avail_count(a->mbufs));
     atomic_store(&shm->mbufs_total, a->mbufs->size);
 }
@@ -362,6 +365,25 @@ static bool drain_over(struct app *a, uint64_t now_ms) {
     return a->drain_end_ms && now_ms >= a->drain_end_ms;
 }
 
+static uint64_t turns_tsc(struct tgw_counters *c) {
+    uint64_t sum = 0;
+    for (size_t s = 0; s < TGW_STAGE_COUNT; s++)
+        sum += atomic_load_explicit(&c->cycles[s], memory_order_relaxed);
+    return sum;
+}
+
+/* Every core's loop has turned since it last had: one that hangs does not count its cycles. */
+static bool cores_alive(struct app *a) {
+    uint64_t now_tsc[TGW_CORES_MAX];
+    for (uint32_t i = 0; i < a->cores; i++) {
+        now_tsc[i] = turns_tsc(shm_region_counters(&a->region, i));
+        if (now_tsc[i] == a->turns_tsc[i])
+            return false;
+    }
+    memcpy(a->turns_tsc, now_tsc, sizeof(now_tsc[0]) * a->cores);
+    return true;
+}
+
 static void main_loop(struct app *a, const sigset_t *signals) {
     const struct timespec pulse = {0, PULSE_MS * 1000000};
     for (uint64_t n = 0;; n++) {
@@ -369,6 +391,8 @@ static void main_loop(struct app *a, const sigset_t *signals) {
         uint64_t now_ns = monotonic_ns();
         atomic_store(&a->region.shm->dataplane_beat_ns, now_ns);
         watch_control(a, now_ns);
+        if (notify_due(&a->notify, now_ns) && cores_alive(a))
+            notify_beat(&a->notify, now_ns);
         if (n % STATS_EVERY_PULSES == 0) {
             publish_stats(a);
             tls_service_watch(&a->tls, a->region.shm);
@@ -394,7 +418,11 @@ static int run(struct app *a, const sigset_t *signals) {
     if (started == PARTS) {
         log_line(LOG_INFO, "dataplane_started", "%u core(s), %u port(s), %lu sessions at most",
                  a->cores, a->config.port_count, a->config.sessions_max);
+        notify_open(&a->notify, getenv("NOTIFY_SOCKET"), getenv("WATCHDOG_USEC"));
+        notify_send(&a->notify, "READY=1");
         main_loop(a, signals);
+        notify_send(&a->notify, "STOPPING=1");
+        notify_close(&a->notify);
         log_line(LOG_INFO, "dataplane_stopping", "%u sessions left", sessions_left(a));
     } else {
         fprintf(stderr, "tgw-dataplane: %s\n", a->err);

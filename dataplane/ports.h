@@ -5,6 +5,13 @@
 #include "config/config.h"
 #include "net/net.h"
 
+enum { PORT_ARGS = 400 };
+
+/* Are all there and fit to be opened? `bus_args`: what EAL is to be told of each, "" for
+ * nothing. Before EAL starts. False with one line in err. */
+bool ports_check(const struct config *c, uint32_t cores, char bus_args[TGW_PORTS_MAX][PORT_ARGS],
+                 char *err, size_t err_bytes);
+void ports_describe(const struct config *c, uint32_t i, uint32_t cores, struct port_config *out);
 /* All or none, each with a queue a core. False with one line in err. */
 bool ports_open(const struct config *c, uint32_t cores, struct rte_mempool *mbufs,
                 struct port *port[TGW_PORTS_MAX], char *err, size_t err_bytes);

@@ -70,16 +70,17 @@ bool shm_region_create(struct shm_region *r, const char *path, uint32_t cores, c
     r->shm->total_bytes = bytes;
     r->shm->core_count = cores;
     r->shm->dataplane_pid = (uint32_t)getpid();
-    /* The magic last: a reader that sees it sees the rest. */
-    atomic_thread_fence(memory_order_release);
-    r->shm->magic = TGW_SHM_MAGIC;
     return true;
+}
+
+void shm_region_publish(struct shm_region *r) {
+    tgw_shm_publish(r->shm);
 }
 
 void shm_region_destroy(struct shm_region *r) {
     if (!r->shm)
         return;
-    r->shm->magic = 0; /* a control process that still has it mapped lets go */
+    tgw_shm_withdraw(r->shm);
     munmap(r->shm, r->bytes);
     unlink(r->path);
     r->shm = NULL;

@@ -14,9 +14,11 @@ struct shm_region {
 
 /* Make a fresh region at `path` (mode 0600), replacing a
  * predecessor's file atomically: whoever has the old one mapped keeps the old one.
- * False with one line in err. */
+ * Nobody attaches before it is published. False with one line in err. */
 bool shm_region_create(struct shm_region *r, const char *path, uint32_t cores, char *err,
                        size_t err_bytes);
+/* What the control process reads once is filled in: it may attach. */
+void shm_region_publish(struct shm_region *r);
 /* Unmap and remove the file if it is still ours. */
 void shm_region_destroy(struct shm_region *r);
 

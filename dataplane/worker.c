@@ -38,6 +38,7 @@ struct worker {
     uint64_t now_ns, net_tick_ns, busy_ns;
     uint64_t control_epoch;
     struct stages stages;
+    uint32_t links_returned;
     uint32_t idle_turns, drain_deadline_ms;
     size_t random_left; /* of `random`, from its start */
     uint8_t random[1024];
@@ -103,6 +104,26 @@ static void env_random(void *ctx, void *out, size_t bytes) {
     w->random_left -= bytes;
     memcpy(out, w->random + w->random_left, bytes);
     OPENSSL_cleanse(w->random + w->random_left, bytes);
+}
+
+/* Those who are in come first: the last part of every pool is theirs. */
+static bool env_room(void *ctx) {
+    const struct worker *w = ctx;
+    const struct tcp_config *c = &w->config.tcp;
+    const struct rte_mempool *mbufs = w->config.net.pool;
+    struct tcp_usage u;
+    tcp_usage(w->tcp, &u);
+    return u.connections < c->connections_max && u.small_blocks < c->small_blocks / 8 * 7 &&
+           u.large_blocks < c->large_blocks / 8 * 7 &&
+           rte_mempool_avail_count(mbufs) > mbufs->size / 16;
+}
+
+static bool env_starving(void *ctx) {
+    const struct worker *w = ctx;
+    const struct tcp_config *c = &w->config.tcp;
+    struct tcp_usage u;
+    tcp_usage(w->tcp, &u);
+    return u.small_blocks > c->small_blocks / 16 * 15 || u.large_blocks > c->large_blocks / 16 * 15;
 }
 
 /* Captured packets leave most of the ring to what matters more. */
@@ -207,8 +228,8 @@ static void on_died(void *ctx, const struct tcp_obituary *o) {
 static bool create_parts(struct worker *w) {
     static const struct net_ops net_up = {stages_tcp_input, tcp_icmp_error};
     const struct worker_config *c = &w->config;
-    const struct session_env env = {env_dial, env_set_owner,   env_emit, env_random,
-                                    w,        &w->stages.probe};
+    const struct session_env env = {env_dial,     env_set_owner, env_emit, env_room,
+                                    env_starving, env_random,    w,        &w->stages.probe};
     /* net calls up into tcp, which is created after it: the pointer is filled in by
      * net_bind below. */
     w->net = net_create(&c->net, &net_up, NULL, w->now_ns);
@@ -329,6 +350,16 @@ static void answer_probe(struct worker *w) {
         env_emit(w, &answer.msg);
 }
 
+/* Where a link returns, a switch may have forgotten us, or be another one. */
+static void obey_links(struct worker *w) {
+    uint32_t returned =
+        atomic_load_explicit(&w->config.signals->links_returned, memory_order_relaxed);
+    if (returned == w->links_returned)
+        return;
+    w->links_returned = returned;
+    net_announce(w->net, w->now_ns);
+}
+
 static uint32_t commands(struct worker *w) {
     union tgw_cmd cmd;
     uint32_t taken = 0;
@@ -384,6 +415,7 @@ static uint32_t timers(struct worker *w) {
         w->net_tick_ns = w->now_ns;
         net_tick(w->net, w->now_ns);
         answer_probe(w);
+        obey_links(w);
         end_capture(w);
         publish(w);
     }

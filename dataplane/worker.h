@@ -14,6 +14,7 @@ struct worker;
 struct worker_signals {
     _Alignas(64) _Atomic uint64_t control_epoch; /* 0: control process away */
     _Atomic uint32_t drain_deadline_ms;          /* not 0: drain, control or no control */
+    _Atomic uint32_t links_returned;             /* counts; of any port */
     _Atomic bool stop;
     _Alignas(64) _Atomic uint32_t sessions_left; /* written by the worker */
     _Atomic bool drained;

@@ -70,14 +70,23 @@ static inline uint16_t port_tx(struct port *p, uint16_t queue, struct rte_mbuf *
 uint16_t port_rx_queue(const struct port *p, const uint8_t src[16], const uint8_t dst[16],
                        uint16_t sport, uint16_t dport);
 
+enum { PORT_ADDRS_MAX = 4, PORT_LISTEN_MAX = 4 };
+
 /* What to open; text fields come from the configuration. */
 struct port_config {
     char name[32];     /* ours: "client", "node" */
-    char driver[16];   /* af_packet, af_xdp, tap, memif, ring, pci */
+    char driver[16];   /* af_packet, af_xdp, tap, memif, ring, pci, mlx5 */
     char device[64];   /* netdev, PCI address, memif socket path ... */
     char options[128]; /* extra devargs, "" for none */
     uint16_t mtu;      /* 0: the device's own */
     uint16_t queues;
+    uint16_t vlan; /* 0: none */
+    /* What is ours, for a NIC that is shared with the kernel: addresses in the 16-byte form,
+     * listening ports, and those that our own connections come from. */
+    uint8_t addr_count, tcp_port_count;
+    uint8_t addr[PORT_ADDRS_MAX][16];
+    uint16_t tcp_port[PORT_LISTEN_MAX];
+    uint16_t local_port_first, local_port_last;
     uint16_t rx_desc, tx_desc; /* 0: default of the driver */
     /* Fault decorator, per mille of packets, both directions; all 0: none. */
     uint16_t loss_pm, reorder_pm, duplicate_pm, corrupt_pm;
@@ -85,6 +94,11 @@ struct port_config {
     char pcap_file[128]; /* pcap decorator, outermost; "" for none */
 };
 
+/* Can it be opened, as far as that shows without opening it? False with one line in err
+ * that says what to do. `bus_args`: what EAL is to be started with (-a) for a device on a
+ * bus, else "". Needs no EAL. */
+bool port_check(const struct port_config *c, char *bus_args, size_t bytes, char *err,
+                size_t err_bytes);
 /* Open a port with its decorators. NULL on failure with one clear line in `err`.
  * `pool` supplies rx mbufs. EAL must be up. */
 struct port *port_open(const struct port_config *c, struct rte_mempool *pool, char *err,

@@ -12,6 +12,7 @@ struct sim_port {
     struct port port;
     struct sim_queue in;    /* owned by this end */
     struct sim_port *other; /* NULL once that end is closed */
+    bool down;
     struct port_stats stats;
 };
 
@@ -44,6 +45,10 @@ static uint16_t sim_tx(struct port *p, uint16_t queue, struct rte_mbuf **m, uint
     (void)queue;
     for (; s->other && sent < n; sent++) {
         struct sim_queue *q = &s->other->in;
+        if (s->down || s->other->down) {
+            rte_pktmbuf_free(m[sent]);
+            continue;
+        }
         if (q->tail - q->head == q->capacity)
             break;
         struct rte_mbuf *arriving = across(m[sent]);
@@ -63,7 +68,12 @@ static void sim_stats(struct port *p, struct port_stats *out) {
 }
 
 static void sim_link(struct port *p, struct port_link *out) {
-    *out = (struct port_link){((struct sim_port *)p)->other != NULL, 10000};
+    const struct sim_port *s = (struct sim_port *)p;
+    *out = (struct port_link){s->other && !s->down && !s->other->down, 10000};
+}
+
+void port_sim_set_link(struct port *port, bool up) {
+    ((struct sim_port *)port)->down = !up;
 }
 
 static void sim_close(struct port *p) {

@@ -9,6 +9,9 @@
  * False when memory is short. Close each through port->ops->close. */
 bool port_sim_pair(struct port *out[2], uint16_t mtu, uint32_t queue_packets);
 
+/* The link of this end goes or comes back. Without one, what either end sends is lost. */
+void port_sim_set_link(struct port *port, bool up);
+
 /* Decorator: loses, reorders, duplicates and corrupts per mille of packets in each
  * direction, from `seed`. Takes `inner` over. NULL when memory is short. */
 struct port *port_fault_wrap(struct port *inner, const struct port_config *c,

@@ -64,19 +64,36 @@ check() {
     fi
 }
 
-unit() { # DIR LABEL
-    for program in "$1"/tests/test-*; do
+unit() { # DIR LABEL [RUNNER...]
+    dir=$1
+    label=$2
+    shift 2
+    for program in "$dir"/tests/test-*; do
         [ -f "$program" ] && [ -x "$program" ] || continue
-        tap "$2 ${program##*/test-}" 300 "$program"
+        tap "$label ${program##*/test-}" 300 "$@" "$program"
     done
 }
 
-packet() { # DIR LABEL
+packet() { # DIR LABEL [RUNNER...]
+    dir=$1
+    label=$2
+    shift 2
     for topic in tests/packet/*/; do
         topic=${topic%/}
         [ "${topic##*/}" != open ] || continue # beginnings that others include
-        tap "$2 packet ${topic##*/}" 60 "$1/tests/packet/test-packet" "$topic"
+        tap "$label packet ${topic##*/}" 120 "$@" "$dir/tests/packet/test-packet" "$topic"
     done
+}
+
+# The two-thread tests under ThreadSanitizer, and the proof that it would find a ring
+# without order.
+threads() {
+    check "build tsan" 300 sh tests/lib/build.sh build-tsan gcc -Db_sanitize=thread \
+        -- tests/test-contract-order tests/test-tls-threads
+    tap "tsan contract-order" 120 build-tsan/tests/test-contract-order
+    tap "tsan tls-threads" 120 build-tsan/tests/test-tls-threads
+    check "tsan finds a relaxed ring" 60 sh -c \
+        'build-tsan/tests/test-contract-order relaxed 2>&1 | grep -q "WARNING: ThreadSanitizer: data race"'
 }
 
 finish() {
@@ -93,6 +110,7 @@ if ! sh platform/lab/deps.sh test; then
 fi
 
 tap "house" 60 /usr/bin/python3 tests/house_test.py
+tap "reasons" 60 /usr/bin/python3 tests/reasons_test.py
 
 say "build with gcc"
 check "build gcc" 900 sh tests/lib/build.sh build gcc
@@ -110,12 +128,30 @@ if [ "$quick" = no ]; then
     unit build-asan asan
     packet build-asan asan
     say "fuzzers"
-    tap "fuzz" 240 sh tests/fuzz/run.sh build-asan 56
+    tap "fuzz" 400 sh tests/fuzz/run.sh build-asan 56
     say "simulation, more seeds"
     tap "sim more seeds" 120 build/tests/test-sim --first 100000 --seeds 1000000 --stop-after 60
     check "format" 60 sh tests/lib/format.sh
     say "instructions a frame"
     tap "instruction budget" 180 /usr/bin/python3 tests/bench/budget.py
+    unset ASAN_OPTIONS UBSAN_OPTIONS
+    say "two-thread tests under ThreadSanitizer"
+    threads
+    say "arm64, under qemu-user"
+    check "build arm64" 900 sh platform/debian/arm64.sh
+    unit build-arm64 arm64 sh platform/debian/arm64-run.sh
+    packet build-arm64 arm64 sh platform/debian/arm64-run.sh
+    say "packages"
+    tap "packages" 300 /usr/bin/python3 tests/platform/package_test.py
+    tap "bluefield" 120 /usr/bin/python3 tests/platform/bluefield_test.py
+    tap "kubernetes" 30 /usr/bin/python3 tests/platform/kubernetes_test.py
+    say "an emulated DPU, the short form"
+    check "emulated dpu" 480 sh hw/emulated/run.sh --short --keep-deb
+fi
+
+if [ "$quick" = no ]; then
+    say "interoperation with Linux"
+    tap "interop" 300 /usr/bin/python3 tests/interop/interop_test.py
 fi
 
 for script in tests/e2e/*_test.py; do

@@ -197,6 +197,8 @@ static cJSON *port_json(const struct config_port *p) {
     cJSON_AddStringToObject(o, "driver", p->driver);
     cJSON_AddStringToObject(o, "device", p->device);
     cJSON_AddNumberToObject(o, "mtu", p->mtu);
+    if (p->vlan)
+        cJSON_AddNumberToObject(o, "vlan", p->vlan);
     cJSON_AddBoolToObject(o, "listen", p->listen);
     for (uint32_t i = 0; i < p->addr_count; i++)
         cJSON_AddItemToArray(addr, cJSON_CreateString(p->addr[i]));

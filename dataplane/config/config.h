@@ -29,7 +29,8 @@ struct config_port {
     char driver[16];
     char device[64];
     char options[128];
-    uint32_t mtu; /* 0: the device's */
+    uint32_t mtu;  /* 0: the device's */
+    uint32_t vlan; /* tag of all its frames; 0: none */
     uint32_t addr_count;
     char addr[TGW_PORT_ADDRS_MAX][64]; /* "198.18.0.2/24" */
     char gateway4[64], gateway6[64];   /* "" for none */

@@ -19,6 +19,7 @@ static const struct port_text texts[] = {TEXT(name),    TEXT(driver),   TEXT(dev
 #undef TEXT
 static const struct port_num nums[] = {
     {"mtu", offsetof(struct config_port, mtu), 9000},
+    {"vlan", offsetof(struct config_port, vlan), 4094},
     {"loss_pm", offsetof(struct config_port, loss_pm), 1000},
     {"reorder_pm", offsetof(struct config_port, reorder_pm), 1000},
     {"duplicate_pm", offsetof(struct config_port, duplicate_pm), 1000},

@@ -32,7 +32,7 @@ struct tgw_shm_core {
 };
 
 struct tgw_shm {
-    uint64_t magic;
+    _Atomic uint64_t magic; /* see tgw_shm_publish() */
     uint32_t version;
     uint32_t layout; /* tgw_shm_layout(): both sides were built from the same headers */
     uint64_t total_bytes;
@@ -54,6 +54,20 @@ struct tgw_shm {
     _Atomic uint32_t control_applied; /* configurations put in force: the file is to be read anew */
     _Alignas(64) struct tgw_shm_core core[TGW_CORES_MAX];
 };
+
+/* The region is filled in before its magic shows: whoever sees it sees the rest. */
+static inline void tgw_shm_publish(struct tgw_shm *s) {
+    atomic_store_explicit(&s->magic, TGW_SHM_MAGIC, memory_order_release);
+}
+
+static inline bool tgw_shm_is_published(const struct tgw_shm *s) {
+    return atomic_load_explicit(&s->magic, memory_order_acquire) == TGW_SHM_MAGIC;
+}
+
+/* Its maker goes: whoever still has it mapped lets go. */
+static inline void tgw_shm_withdraw(struct tgw_shm *s) {
+    atomic_store_explicit(&s->magic, 0, memory_order_release);
+}
 
 /* A number that differs when the two sides disagree about any layout. */
 static inline uint32_t tgw_shm_layout(void) {

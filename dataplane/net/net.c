@@ -69,7 +69,8 @@ static void iface_init(struct iface *i, uint8_t index, const struct net_iface_co
     fast4_init(i);
 }
 
-static void announce(struct net *n) {
+void net_announce(struct net *n, uint64_t now_ns) {
+    n->now_ns = now_ns;
     for (uint8_t k = 0; k < n->iface_count; k++) {
         struct iface *i = &n->iface[k];
         for (uint8_t a = 0; a < i->addr_count; a++) {
@@ -103,7 +104,7 @@ struct net *net_create(const struct net_config *c, const struct net_ops *up, voi
     n->iface_count = c->iface_count;
     for (uint8_t k = 0; k < c->iface_count; k++)
         iface_init(&n->iface[k], k, &c->iface[k]);
-    announce(n);
+    net_announce(n, now_ns);
     return n;
 }
 

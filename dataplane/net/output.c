@@ -25,7 +25,7 @@ static struct iface *outgoing(struct net *n, const struct ip_addr *dst, uint8_t 
 
 bool net_tso(const struct net *n, uint8_t iface) {
     const uint32_t both = PORT_TX_TSO | PORT_TX_L4_CKSUM;
-    return iface < n->iface_count && (n->iface[iface].port->offloads & both) == both;
+    return iface < n->iface_count && (n->iface[iface].offloads & both) == both;
 }
 
 void ip_send(struct net *n, struct iface *out, struct rte_mbuf *m, const struct ip_addr *dst) {

@@ -24,6 +24,14 @@ void *blob_alloc(struct blobs *b, size_t bytes) {
     return NULL;
 }
 
+/* An ident while another takes its place, a setup, a grant: of whatever size. */
+bool blobs_room(const struct blobs *b) {
+    for (int i = 0; i < BLOB_CLASSES; i++)
+        if (b->size[i].capacity - b->size[i].used < 4)
+            return false;
+    return true;
+}
+
 void blob_free(struct blobs *b, void *blob) {
     if (!blob)
         return;

@@ -82,6 +82,18 @@ void close_broken(struct session *s, enum side side, enum tgw_reason reason) {
     s->leg[side].flags |= LEG_CLOSE_GOT;
 }
 
+void close_shed(struct session *s, enum side stuck) {
+    const struct tgw_reason_info *info = tgw_reason_info(TGW_R_overloaded);
+    struct stream *stream = session_stream(s, stuck);
+    enter(s, TGW_R_overloaded, info->close_code);
+    live_unstall(s, stuck);
+    stream->ops->abort(stream->impl);
+    stream->impl = NULL;
+    s->leg[stuck].flags |= LEG_EOF | LEG_CUT;
+    close_with(s, (enum side) !stuck, info->close_code, info->label);
+    close_settle(s);
+}
+
 /* Where data goes that no leg may get any more: everywhere and nowhere. */
 static size_t sink_room(void *impl) {
     (void)impl;

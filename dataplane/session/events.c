@@ -60,11 +60,12 @@ void event_closed(struct session *s) {
 }
 
 void event_refused(struct session *s, enum tgw_reason reason, const struct tgw_ident *ident,
-                   bool as_close) {
+                   bool as_close, bool asked) {
     struct tgw_ev_refused e = {.handle = session_handle(s),
                                .reason = (uint16_t)reason,
                                .http_status = tgw_reason_info(reason)->http_status,
                                .as_close = as_close,
+                               .asked = asked,
                                .duration_us = us_since(s->table, s->accepted_ns),
                                .remote = s->who->remote,
                                .ident = *ident};

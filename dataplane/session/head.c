@@ -10,8 +10,11 @@ static void pending_put(struct session *s, struct text_out *o) {
         tgw_count(s->table->config.counters, TGW_C_relay_write_errors_client, 1);
 }
 
+/* By number, the request itself among them; and by what is actually left, as one who is
+ * refused here keeps his token, and one whose agent cannot be dialled does not. */
 static bool no_capacity(const struct session_table *t) {
-    return t->live + t->pending > t->sessions_max; /* the request itself is among them */
+    return t->live + t->pending > t->sessions_max || !blobs_room(&t->blobs) ||
+           !t->env.room(t->env.ctx);
 }
 
 static void readyz_body(const struct session_table *t, struct text_out *o) {

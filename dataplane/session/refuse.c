@@ -85,9 +85,10 @@ void refuse(struct session *s, enum tgw_reason reason) {
     who_complete(s, &ident);
     bool answer = reason != TGW_R_client_gone && c->impl;
     bool as_close = answer && wants_close_frame(s, reason);
+    bool asked = s->state != SESSION_HEAD;
     leave_state(s, reason);
     tgw_count_reason(t->config.counters, reason);
-    event_refused(s, reason, &ident, as_close);
+    event_refused(s, reason, &ident, as_close, asked);
     if (answer)
         write_answer(s, reason, &ident, as_close);
     setup_free(s);

@@ -25,6 +25,10 @@ struct session_env {
     void (*set_owner)(void *ctx, struct stream s, const struct stream_handler *handler, void *user);
     /* Queue an event; false: the ring is full (already counted). */
     bool (*emit)(void *ctx, const struct tgw_msg *event);
+    /* Memory is left for another session: its agent leg, buffers, packets. */
+    bool (*room)(void *ctx);
+    /* So little is left that sessions who would read their data come to harm. */
+    bool (*starving)(void *ctx);
     /* Non-predictable bytes for masking keys, correlation ids, handshake keys. */
     void (*random)(void *ctx, void *out, size_t bytes);
     void *ctx;

@@ -21,6 +21,8 @@ static inline struct stream *session_stream(struct session *s, enum side side) {
 bool blobs_init(struct blobs *b, uint32_t count, bool huge);
 void blobs_fini(struct blobs *b);
 void *blob_alloc(struct blobs *b, size_t bytes);
+/* A new session's idents, setup and grant fit in. */
+bool blobs_room(const struct blobs *b);
 /* Wipes it: blobs hold tokens and grants. NULL is ignored. */
 void blob_free(struct blobs *b, void *blob);
 
@@ -73,6 +75,9 @@ void close_begin(struct session *s, enum tgw_reason reason);
 void close_from(struct session *s, enum side side, const struct relay_control *close);
 /* A leg that ended without a Close, or answers nothing. */
 void close_lost(struct session *s, enum side side);
+/* The session of a peer that does not read, when its memory is needed: no Close gets
+ * through to that leg, the other one is told. The session may be gone after it. */
+void close_shed(struct session *s, enum side stuck);
 /* A leg broke the framing. */
 void close_broken(struct session *s, enum side side, enum tgw_reason reason);
 void close_pump(struct session *s, enum side from);
@@ -96,6 +101,9 @@ uint64_t drain_next(const struct session_table *t);
 bool drain_over(const struct session_table *t);
 void drain_greet(struct session *s);
 
+/* shed.c */
+void shed_advance(struct session_table *t);
+
 /* list.c */
 bool list_start(struct session_table *t, const struct tgw_cmd_list *cmd);
 void list_advance(struct session_table *t);
@@ -107,7 +115,7 @@ void event_auth_gone(struct session *s);
 void event_open(struct session *s);
 void event_closed(struct session *s);
 void event_refused(struct session *s, enum tgw_reason reason, const struct tgw_ident *ident,
-                   bool as_close);
+                   bool as_close, bool asked);
 bool event_session(struct session *s, uint32_t seq);
 void event_legs(struct session *s, struct tgw_leg_state out[2]);
 bool event_list_end(struct session_table *t, const struct list *l);

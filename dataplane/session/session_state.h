@@ -143,6 +143,8 @@ struct session_table {
     uint32_t sessions_max; /* of the policy */
     uint32_t live, pending, lingering;
     uint32_t stalled[2]; /* by side */
+    uint64_t shed_ns;    /* not before */
+    uint32_t shed_cursor;
     struct drain drain;
     struct list list[LISTS_MAX];
     struct relay_control control;

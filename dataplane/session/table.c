@@ -270,6 +270,7 @@ uint32_t session_advance(struct session_table *t, uint64_t now_ns) {
     set_time(t, now_ns);
     uint32_t fired = timer_wheel_advance(&t->wheel, now_ns, TIMERS_A_TURN);
     drain_advance(t);
+    shed_advance(t);
     list_advance(t);
     return fired;
 }

@@ -66,18 +66,27 @@ struct tls_core *tls_create(const struct tls_config *c, const struct tls_env *en
     return NULL;
 }
 
-/* Have every job back: what they hold is freed by the threads. */
+/* One job back from a thread. False: it had none. */
+static bool collect_job(struct tls_core *t, uint32_t i) {
+    if (!t->link[i].load)
+        return false;
+    struct tls_job *job = tls_link_pop(&t->link[i]);
+    if (job)
+        handshake_answer(t, job);
+    else if (tls_workers_threaded(t->workers))
+        usleep(100);
+    else
+        tls_workers_turn(t->workers, i);
+    return true;
+}
+
+/* Have every job back: what they hold is freed by the threads. An answer may send its job
+ * to another thread again, so none is done with before all are. */
 static void collect_jobs(struct tls_core *t) {
-    for (uint32_t i = 0; t->link && i < t->links; i++) {
-        while (t->link[i].load) {
-            struct tls_job *job = tls_link_pop(&t->link[i]);
-            if (job)
-                handshake_answer(t, job);
-            else if (tls_workers_threaded(t->workers))
-                usleep(100);
-            else
-                tls_workers_turn(t->workers, i);
-        }
+    for (bool any = t->link != NULL; any;) {
+        any = false;
+        for (uint32_t i = 0; i < t->links; i++)
+            any |= collect_job(t, i);
     }
     assert(!t->jobs.base || t->jobs.used == 0);
 }

@@ -44,6 +44,8 @@ bool tls_record_open(const struct tls_key *key, uint64_t seq, const uint8_t *rec
     uint8_t nonce[TLS_IV_BYTES];
     put_nonce(nonce, key->iv, seq);
     *alert = TLS_BAD_RECORD_MAC;
+    /* What is sealed has a limit of its own (section 5.4); padding counts. */
+    const bool fits = inner <= TLS_PLAIN_BYTES_MAX + 1;
     if (!tls_key_open(key, nonce, record, TLS_HEADER_BYTES, record + TLS_HEADER_BYTES, inner, out))
         return false;
     /* Padding is zeros behind the content type (section 5.4). */
@@ -55,5 +57,5 @@ bool tls_record_open(const struct tls_key *key, uint64_t seq, const uint8_t *rec
     plain->type = out[inner - 1];
     plain->len = inner - 1;
     *alert = TLS_RECORD_OVERFLOW;
-    return plain->len <= TLS_PLAIN_BYTES_MAX;
+    return fits;
 }

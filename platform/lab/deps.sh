@@ -3,13 +3,17 @@
 #   deps.sh build   to build and run the gateway
 #   deps.sh lab     build, and the namespaces' lab
 #   deps.sh page    to build the lab's page
+#   deps.sh cross   to build for arm64 and run that here, to make packages, to emulate a DPU
 #   deps.sh test    all of it, and what the tests want
 set -eu
 
 build="gcc libc6-dev meson ninja-build pkg-config libdpdk-dev libwslay-dev libhiredis-dev
 libcjson-dev libssl-dev libuv1-dev libmicrohttpd-dev libseccomp-dev libcunit1-dev"
 lab="iproute2 ethtool procps curl openssl python3 python3-websockets redis-server redis-tools"
+cross="gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static qemu-system-arm dpkg-dev lintian
+file kmod cpio xz-utils systemd shellcheck"
 test="clang clang-format libclang-rt-14-dev universal-ctags prometheus chromium tcpdump python3-yaml
+python3-jsonschema
 gnutls-bin nginx-light nmap testssl.sh valgrind"
 # Where node comes from elsewhere, npm comes with it and Debian's packages would clash.
 page=""
@@ -19,9 +23,10 @@ case "${1:-build}" in
 build) want="$build" ;;
 lab) want="$build $lab" ;;
 page) want="$page" ;;
-test) want="$build $lab $page $test" ;;
+cross) want="$build $lab $cross" ;;
+test) want="$build $lab $page $cross $test" ;;
 *)
-    echo "usage: deps.sh build|lab|page|test" >&2
+    echo "usage: deps.sh build|lab|page|cross|test" >&2
     exit 2
     ;;
 esac

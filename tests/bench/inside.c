@@ -131,6 +131,7 @@ static void start_gateway(struct inside *b, uint32_t sessions) {
             port_spread_wrap(b->ours[i], (uint16_t)b->cores, b->mbufs[0], b->err, sizeof(b->err));
         check(b->ours[i] != NULL, b->err);
     }
+    shm_region_publish(&b->region);
     for (uint32_t core = 0; core < b->cores; core++)
         start_worker(b, core, sessions);
     b->region.shm->tsc_hz = rte_get_timer_hz();

@@ -52,6 +52,7 @@ static void start(struct bench *b) {
     log_set_level("ERROR");
     check(gateway_init(&b->g, b->err, sizeof(b->err)), b->err);
     check(shm_region_create(&b->region, b->g.config.shm_path, 1, b->err, sizeof(b->err)), b->err);
+    shm_region_publish(&b->region);
     b->region.shm->dataplane_pid = (uint32_t)getpid();
     tgw_ring_consumer(&b->cmd, shm_region_cmd_ring(&b->region, 0), TGW_CMD_SLOTS,
                       TGW_CMD_SLOT_BYTES);

@@ -19,6 +19,7 @@ void bench_start_dataplane(void) {
         tgw_ring_producer(&bench->event[i], shm_region_event_ring(&bench->region, i),
                           TGW_EVENT_SLOTS, TGW_EVENT_SLOT_BYTES);
     }
+    shm_region_publish(&bench->region);
 }
 
 const char *bench_config(const char *more) {

@@ -297,8 +297,26 @@ static void metrics_tell_what_happened(void) {
     bench_end();
 }
 
+/* The dataplane names its ports and limits between the two. */
+static void a_region_is_attached_when_it_is_published(void) {
+    const char *path = "/tmp/tgw-unpublished-test";
+    struct shm_region r;
+    struct bridge seen;
+    char err[200];
+    CU_ASSERT_TRUE_FATAL(shm_region_create(&r, path, CORES, err, sizeof(err)));
+    CU_ASSERT_FALSE(bridge_view(&seen, path, err, sizeof(err)));
+    shm_region_publish(&r);
+    CU_ASSERT_TRUE(bridge_view(&seen, path, err, sizeof(err)));
+    CU_ASSERT_TRUE(bridge_is_current(&seen));
+    tgw_shm_withdraw(r.shm);
+    CU_ASSERT_FALSE(bridge_is_current(&seen));
+    bridge_detach(&seen);
+    shm_region_destroy(&r);
+}
+
 int main(void) {
     static const struct suite_case cases[] = {
+        {"a region is attached when it is published", a_region_is_attached_when_it_is_published},
         {"a list gathers every core", a_list_gathers_every_core},
         {"a session is found by its id", a_session_is_found_by_its_id},
         {"a handle goes straight to its core", a_handle_goes_straight_to_its_core},

@@ -126,6 +126,14 @@ class Gateway:
         self.control = start(self.log, f"{BUILD}/tgw-control", "--config", self.config_file,
                              env={**os.environ, **environment})
 
+    def restart_control(self):
+        """kill -9, and another one in its place that has the dataplane."""
+        self.control.kill()
+        self.control.wait()
+        self.start_control()
+        wait_for("the control process", lambda: self.order("status")["dataplane"]["attached"])
+        return self.ready()
+
     def ready(self):
         wait_for(f"gateway {self.number} ready", lambda: self.get("/readyz").status == 200, 20)
         return self

@@ -1,8 +1,15 @@
 #!/bin/sh
-# build.sh DIR COMPILER [MESON OPTIONS...]: configure once, then build.
+# build.sh DIR COMPILER [MESON OPTIONS...] [-- TARGET...]: configure once, then build.
 set -eu
 dir=$1
 compiler=$2
 shift 2
-[ -f "$dir/build.ninja" ] || CC=$compiler meson setup "$dir" "$@"
-ninja -C "$dir"
+options=""
+while [ $# -gt 0 ] && [ "$1" != -- ]; do
+    options="$options $1"
+    shift
+done
+[ $# = 0 ] || shift
+# shellcheck disable=SC2086 # options are words
+[ -f "$dir/build.ninja" ] || CC=$compiler meson setup "$dir" $options
+ninja -C "$dir" "$@"

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { LINES_MAX = 500, PATH_MAX_BYTES = 512, INCLUDE_DEPTH = 4, NS_A_SEQUENCE = 4000 };
+enum { LINES_MAX = 600, PATH_MAX_BYTES = 512, INCLUDE_DEPTH = 4, NS_A_SEQUENCE = 4000 };
 
 /* Somewhere past zero, on a tick of the timers, and idle for 25 days fits before it. */
 static const uint64_t START_NS = UINT64_C(3000000) * 1000000000;

@@ -143,7 +143,7 @@ static struct peers *begin(struct world *w, struct rng *r) {
     if (!t)
         abort();
     t->world = w;
-    w->app = (struct world_app){peers_turn, peers_next, t};
+    w->app = (struct world_app){peers_turn, peers_next, t, NULL};
     world_wire(w, &s->climate);
     if (s->features & SIM_STRIP)
         world_strip(w, 0, (unsigned)rng_range(r, 0, 15));

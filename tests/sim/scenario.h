@@ -14,6 +14,7 @@ enum feature {
     SIM_SLEEPY = 64,      /* hosts do nothing for a while */
     SIM_STRIP = 128,      /* middleboxes take options out of SYNs */
     SIM_ONE_PORT = 256,   /* connections follow each other on one pair of ports */
+    SIM_CONTROL = 512,    /* the control process refuses, is silent, dies, kills and drains */
 };
 
 /* What the owners of connections may do, at most. */
@@ -37,5 +38,7 @@ extern const unsigned scenario_count;
 
 /* peers.c: two hosts that connect to each other */
 void peers_run(struct world *w);
+/* gateway.c: browsers, a gateway and node agents */
+void gateway_run(struct world *w);
 
 #endif

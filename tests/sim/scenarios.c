@@ -22,6 +22,9 @@ const struct scenario scenarios[] = {
     {.name = "mtu-silent", .what = "the path narrows and says nothing", .run = peers_run,
      .climate = {.loss_pm = 5, .delay_ms = 50, .mtu_min = 600, .icmp_silent = true, .change_ms = 3000},
      .conduct = {3, 300000, 5000, 0, 0, 0, 0}, .features = SIM_LENIENT},
+    {.name = "mtu-hole", .what = "the path narrows to 1280 and says nothing; all must arrive", .run = peers_run,
+     .climate = {.loss_pm = 5, .delay_ms = 50, .mtu_min = 1280, .icmp_silent = true, .change_ms = 20000},
+     .conduct = {3, 300000, 5000, 0, 0, 0, 0}},
     {.name = "outage", .what = "the wire goes dark for less than anybody gives up in", .run = peers_run,
      .climate = {.loss_pm = 10, .delay_ms = 100, .dark_ms = 20000, .change_ms = 20000},
      .conduct = {4, 100000, 20000, 20000, 20000, 0, 0}},
@@ -58,6 +61,17 @@ const struct scenario scenarios[] = {
                  .change_ms = 20000},
      .conduct = {12, 100000, 20000, 100000, 100000, 150, 150},
      .features = SIM_LENIENT | SIM_REBOOT | SIM_STARVE | SIM_TINY | SIM_FLOOD | SIM_SLEEPY | SIM_STRIP},
+    {.name = "gateway", .what = "browsers, a gateway, agents; what is open must arrive whole", .run = gateway_run,
+     .climate = {.loss_pm = 30, .duplicate_pm = 30, .corrupt_pm = 10, .delay_ms = 50, .jitter_ms = 20,
+                 .bottleneck = true, .change_ms = 5000},
+     .conduct = {8, 100000, 2000, 10000, 0, 0, 0}},
+    {.name = "gateway-rough", .what = "the same with outages, starvation, aborts and a bad control process",
+     .run = gateway_run,
+     .climate = {.loss_pm = 100, .duplicate_pm = 50, .corrupt_pm = 20, .truncate_pm = 10, .late_pm = 10,
+                 .late_ms = 5000, .delay_ms = 100, .jitter_ms = 50, .mtu_min = 1280, .dark_ms = 60000,
+                 .change_ms = 10000},
+     .conduct = {12, 50000, 5000, 100000, 0, 300, 0},
+     .features = SIM_LENIENT | SIM_STARVE | SIM_SLEEPY | SIM_CONTROL},
 };
 /* clang-format on */
 const unsigned scenario_count = sizeof(scenarios) / sizeof(scenarios[0]);

@@ -178,6 +178,8 @@ static void host_turn(struct host *h) {
     if (w->now_ns < h->asleep_until_ns)
         return;
     tcp_begin(h->tcp, w->now_ns);
+    if (w->app.begin)
+        w->app.begin(w->app.ctx, h);
     for (uint8_t i = 0; i < h->net_config.iface_count; i++) {
         uint16_t n = port_rx(h->net_config.iface[i].port, 0, m, BURST);
         if (n)

@@ -40,6 +40,8 @@ struct world_app {
     /* When `turn` has something to do on that host next; UINT64_MAX: never. */
     uint64_t (*next)(void *ctx, const struct host *h);
     void *ctx;
+    /* Before packets come in; NULL: nothing. */
+    void (*begin)(void *ctx, struct host *h);
 };
 
 struct world {

@@ -258,6 +258,43 @@ static void a_token_may_begin_with_a_dash_or_come_from_stdin(void) {
     CU_ASSERT_STRING_EQUAL(out, "revoked\n");
 }
 
+/* A call for the list, then one a port. */
+static void probe_with(const char *first, const char *second, const char *line,
+                       enum cli_exit want) {
+    const char *const replies[] = {OK("{\"ports\":[{\"name\":\"client\"},{\"name\":\"node\"}]}"),
+                                   first, second, NULL};
+    char socket[160];
+    struct fake f;
+    if (!fake_start(&f, replies))
+        abort();
+    snprintf(socket, sizeof(socket), "TGW_SOCKET=%s", f.path);
+    char *envp[] = {"HOME=/", socket, NULL};
+    CU_ASSERT_EQUAL(run_with(line, "", envp), want);
+    fake_stop(&f);
+    memcpy(seen, f.seen, sizeof(seen));
+}
+
+#define PASSES                                                                                     \
+    OK("{\"neighbour\":\"198.18.0.1:0\",\"checks\":[{\"check\":\"echo\",\"title\":\"round trip\"," \
+       "\"state\":\"pass\",\"value\":140}]}")
+#define FAILS                                                                                      \
+    OK("{\"neighbour\":\"198.18.1.1:0\",\"checks\":[{\"check\":\"mtu\",\"title\":\"MTU\","         \
+       "\"state\":"                                                                                \
+       "\"fail\",\"value\":1400,\"fix\":\"lower it\"}]}")
+
+static void ports_probe_shows_and_judges(void) {
+    probe_with(PASSES, PASSES, "ports probe", CLI_DONE);
+    CU_ASSERT_TRUE(has(out, "client  round trip  pass   140 us"));
+    CU_ASSERT_TRUE(has(seen, "\"ports.probe\",\"args\":{\"port\":1}"));
+    probe_with(PASSES, FAILS, "ports probe", CLI_REFUSED);
+    CU_ASSERT_TRUE(has(out, "1400 bytes") && has(out, "node: MTU: lower it"));
+    probe_with(PASSES, FAILS, "ports probe --json", CLI_REFUSED);
+    CU_ASSERT_TRUE(has(out, "{\"ports\":[{\"name\":\"client\",\"neighbour\""));
+    probe_with(OK("{\"checks\":[]}"), PASSES, "ports probe", CLI_DONE);
+    CU_ASSERT_TRUE(has(out, "client: nobody to ask"));
+    CU_ASSERT_EQUAL(ask("ports probe", OK("{\"ports\":[]}")), CLI_REFUSED);
+}
+
 static void ports_metrics_config_and_top(void) {
     static const char status[] = STATUS("false", "false", "[\"no_capacity\"]");
     CU_ASSERT_EQUAL(
@@ -362,6 +399,7 @@ int main(void) {
         {"mint prints a token a line", mint_prints_a_token_a_line},
         {"a token may begin with a dash or come from stdin",
          a_token_may_begin_with_a_dash_or_come_from_stdin},
+        {"ports probe shows and judges", ports_probe_shows_and_judges},
         {"ports, metrics, config and top", ports_metrics_config_and_top},
         {"config check reads file and environment", config_check_reads_file_and_environment},
         {"config changes are told", config_changes_are_told},

@@ -1,4 +1,5 @@
 /* What comes in: segments with all their options, and every reason to drop. */
+#include "net/net_priv.h"
 #include "rig.h"
 #include "tests/lib/eal_init.h"
 #include "tests/lib/suite.h"
@@ -70,6 +71,29 @@ static void data_segment_is_read(void) {
     CU_ASSERT_EQUAL(r->seg.len, 5);
     CU_ASSERT_EQUAL(memcmp(r->payload, "hello", 5), 0);
     end();
+}
+
+/* A port's word counts only where the port was asked for it. */
+static void the_ports_verdict_on_a_checksum(void) {
+    const struct {
+        uint64_t verdict;
+        bool asked, taken;
+    } rows[] = {
+        {RTE_MBUF_F_RX_L4_CKSUM_GOOD, true, true},   {RTE_MBUF_F_RX_L4_CKSUM_NONE, true, true},
+        {RTE_MBUF_F_RX_L4_CKSUM_BAD, true, false},   {RTE_MBUF_F_RX_L4_CKSUM_UNKNOWN, true, false},
+        {RTE_MBUF_F_RX_L4_CKSUM_GOOD, false, false}, {RTE_MBUF_F_RX_L4_CKSUM_NONE, false, false},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        begin();
+        r->net->iface[0].offloads = rows[i].asked ? PORT_RX_L4_CKSUM : 0;
+        r->rx_verdict = rows[i].verdict;
+        frame_tcp(&f, V4, NULL, 0, "data");
+        f.b[50] ^= 0x55; /* the checksum is wrong, or half done */
+        rig_send(r, 0, &f);
+        CU_ASSERT_EQUAL(r->segments, rows[i].taken);
+        CU_ASSERT_EQUAL(rig_reason(r, TGW_R_tcp_checksum), !rows[i].taken);
+        end();
+    }
 }
 
 static void padding_is_not_payload(void) {
@@ -292,6 +316,7 @@ int main(void) {
     static const struct suite_case cases[] = {
         {"SYN options are read", syn_options_are_read},
         {"data segment is read", data_segment_is_read},
+        {"the port's verdict on a checksum", the_ports_verdict_on_a_checksum},
         {"padding is not payload", padding_is_not_payload},
         {"priority tag is stripped", priority_tag_is_stripped},
         {"extension headers are skipped", extension_headers_are_skipped},

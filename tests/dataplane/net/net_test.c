@@ -27,6 +27,20 @@ static void own_addresses_are_announced(void) {
     end();
 }
 
+static void a_dry_pool_is_counted(void) {
+    struct rte_mbuf *taken[8192];
+    unsigned n = 0;
+    begin();
+    rig_drain(r);
+    while (n < 8192 && (taken[n] = net_tx_alloc(r->net)) != NULL)
+        n++;
+    CU_ASSERT_TRUE_FATAL(n > 0 && n < 8192);
+    CU_ASSERT_EQUAL(rig_reason(r, TGW_R_mbuf_exhausted), 1);
+    while (n > 0)
+        rte_pktmbuf_free(taken[--n]);
+    end();
+}
+
 static void arp_is_answered(void) {
     begin();
     rig_drain(r);
@@ -358,6 +372,7 @@ static void packet_too_big_is_passed_up(void) {
 int main(void) {
     static const struct suite_case cases[] = {
         {"own addresses are announced", own_addresses_are_announced},
+        {"a dry pool is counted", a_dry_pool_is_counted},
         {"ARP is answered", arp_is_answered},
         {"echo is answered", echo_is_answered},
         {"echo is answered over IPv6", echo_is_answered_over_ipv6},

@@ -92,6 +92,7 @@ static struct rte_mbuf *exact_mbuf(struct rte_mempool *pool, const struct frame 
 
 void rig_send(struct rig *r, uint8_t iface, const struct frame *f) {
     struct rte_mbuf *m = exact_mbuf(r->pool, f);
+    m->ol_flags |= r->rx_verdict;
     net_input(r->net, r->now_ns, iface, &m, 1);
     net_flush(r->net);
 }

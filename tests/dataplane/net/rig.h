@@ -23,6 +23,7 @@ struct rig {
     struct tgw_counters *counters;
     struct rte_mempool *pool;
     uint64_t now_ns;
+    uint64_t rx_verdict;       /* ol_flags that the port gives to what comes in */
     unsigned segments, errors; /* handed up */
     struct seg seg;            /* the last, its payload copied */
     uint8_t payload[RIG_FRAME_MAX];

@@ -435,8 +435,37 @@ static void garbage_ends_in_order(void) {
     rig_fini(&r);
 }
 
+/* Who does not read is let go when memory is short; the others stay. */
+static void the_stalled_go_when_memory_is_short(void) {
+    struct rig r;
+    static uint8_t output[3000];
+    rig_init(&r, 8);
+    struct pair p[4];
+    for (int i = 0; i < 4; i++)
+        p[i] = rig_open(&r, "", 0, 0);
+    p[1].client->queue = 500;
+    p[3].agent->queue = 500;
+    fake_frame(&r, p[1].agent, WS_BINARY, output, sizeof(output), false);
+    fake_frame(&r, p[3].client, WS_BINARY, output, sizeof(output), true);
+    rig_wait(&r, 1000);
+    CU_ASSERT_EQUAL(rig_usage(&r).live, 4);
+    r.starving = true;
+    rig_wait(&r, 1000);
+    CU_ASSERT_EQUAL(rig_reason(&r, TGW_R_overloaded), 0); /* their Closes are under way */
+    CU_ASSERT_TRUE(p[1].client->aborted && p[3].agent->aborted);
+    CU_ASSERT_TRUE(fake_closed_with(&r, p[1].agent, 1013, "overloaded"));
+    CU_ASSERT_TRUE(fake_closed_with(&r, p[3].client, 1013, "overloaded"));
+    rig_wait(&r, 6000);
+    CU_ASSERT_EQUAL(rig_reason(&r, TGW_R_overloaded), 2);
+    CU_ASSERT_EQUAL(rig_usage(&r).live, 2);
+    CU_ASSERT_EQUAL(rig_counter(&r, TGW_C_stalled_by_client), 0);
+    fake_frame(&r, p[0].client, WS_BINARY, "x", 1, true);
+    CU_ASSERT_FALSE(p[0].client->dead || p[2].agent->dead);
+    rig_fini(&r);
+}
+
 /* A whole life with the nth allocation of one size failing. */
-static void live_without(int size, uint32_t nth) {
+static uint64_t live_without(int size, uint32_t nth) {
     struct rig r;
     rig_init(&r, 4);
     struct pool *pool = size < BLOB_CLASSES ? &r.table->blobs.size[size] : &r.table->pool;
@@ -455,13 +484,17 @@ static void live_without(int size, uint32_t nth) {
     rig_wait(&r, 12000);
     CU_ASSERT_TRUE(c->dead);
     CU_ASSERT_EQUAL(rig_usage(&r).live + rig_usage(&r).pending, 0);
+    uint64_t told = rig_reason(&r, TGW_R_internal_error);
     rig_fini(&r);
+    return told;
 }
 
 static void every_allocation_may_fail(void) {
+    uint64_t told = 0;
     for (int size = 0; size <= BLOB_CLASSES; size++)
         for (uint32_t nth = 1; nth <= 6; nth++)
-            live_without(size, nth);
+            told += live_without(size, nth);
+    CU_ASSERT_TRUE(told > 0); /* refused as internal_error */
 }
 
 int main(void) {
@@ -482,6 +515,7 @@ int main(void) {
         {"unread output outlives the agent", unread_output_outlives_the_agent},
         {"framing errors end the session", framing_errors_end_it},
         {"garbage ends in order", garbage_ends_in_order},
+        {"the stalled go when memory is short", the_stalled_go_when_memory_is_short},
         {"every allocation may fail", every_allocation_may_fail},
     };
     return suite_run("session/live", cases, sizeof(cases) / sizeof(cases[0]));

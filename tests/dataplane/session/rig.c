@@ -154,6 +154,16 @@ static bool env_emit(void *ctx, const struct tgw_msg *event) {
     return true;
 }
 
+static bool env_room(void *ctx) {
+    const struct rig *r = ctx;
+    return !r->no_room;
+}
+
+static bool env_starving(void *ctx) {
+    const struct rig *r = ctx;
+    return r->starving;
+}
+
 static void env_random(void *ctx, void *out, size_t bytes) {
     for (uint8_t *at = out; bytes--; at++)
         *at = (uint8_t)rig_random(ctx);
@@ -163,7 +173,8 @@ void rig_init(struct rig *r, uint32_t sessions_max) {
     *r =
         (struct rig){.now_ns = 1000000000, .events_room = RIG_EVENTS, .random = 0x9e3779b97f4a7c15};
     r->event = calloc(RIG_EVENTS, sizeof(*r->event));
-    const struct session_env env = {env_dial, env_set_owner, env_emit, env_random, r, NULL};
+    const struct session_env env = {env_dial,     env_set_owner, env_emit, env_room,
+                                    env_starving, env_random,    r,        NULL};
     const struct session_config config = {.core = 3,
                                           .sessions_max = sessions_max,
                                           .relay_buffer_bytes = 1 << 16,

@@ -28,7 +28,7 @@ struct rig {
     struct fake *fake[RIG_FAKES];
     uint32_t fakes;
     struct fake *agent; /* the last one dialled */
-    bool dial_fails;
+    bool dial_fails, no_room, starving;
     uint64_t random;
 };
 

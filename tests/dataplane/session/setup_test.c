@@ -174,6 +174,21 @@ static void the_gateway_may_be_closed(void) {
 }
 
 /* Requests that wait count, and the answer still goes out when the table is full. */
+/* A token is not asked about for a session that could not be held. */
+static void little_memory_refuses(void) {
+    struct rig r;
+    rig_init(&r, 4);
+    r.no_room = true;
+    struct fake *c = rig_connect(&r);
+    rig_request(&r, c, "/ws/terminal/a", TOKEN);
+    expect_refused(&r, c, TGW_R_capacity);
+    CU_ASSERT_EQUAL(rig_count(&r, TGW_EV_AUTH), 0);
+    c = rig_connect(&r);
+    rig_request(&r, c, "/readyz", "");
+    CU_ASSERT_TRUE(fake_wrote(c, "\"no_capacity\""));
+    rig_fini(&r);
+}
+
 static void capacity_counts_who_waits(void) {
     struct rig r;
     rig_init(&r, 2);
@@ -429,6 +444,7 @@ int main(void) {
         {"heads come in any pieces", heads_come_in_any_pieces},
         {"health and readiness are answered", health_is_answered},
         {"draining, capacity and control loss refuse", the_gateway_may_be_closed},
+        {"little memory refuses", little_memory_refuses},
         {"capacity counts who waits", capacity_counts_who_waits},
         {"the verdict refuses", the_verdict_refuses},
         {"no verdict comes", no_verdict_comes},

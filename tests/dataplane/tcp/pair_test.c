@@ -39,6 +39,8 @@ struct world {
     bool drop_data;                          /* large packets to h[1] are lost */
 };
 
+static bool backlog_none; /* of hosts made while it is set: cookies for everybody */
+
 static uint8_t pattern(uint64_t i) {
     return (uint8_t)(i * 7 + (i >> 11));
 }
@@ -134,6 +136,7 @@ static void make_host(struct world *w, struct port *port, int number, uint64_t s
     h->net = net_create(&nc, &up, NULL, w->now_ns);
     tcp_config_defaults(&tc);
     tc.connections_max = 16;
+    tc.backlog_max = backlog_none ? 0 : tc.backlog_max;
     tc.keepalive_ms = w->keepalive_ms ? w->keepalive_ms : tc.keepalive_ms;
     tc.rcv_buffer_bytes = w->rcv_buffer_bytes ? w->rcv_buffer_bytes : tc.rcv_buffer_bytes;
     tc.small_blocks = tc.large_blocks = 2048;
@@ -348,6 +351,36 @@ static void a_closed_port_refuses(void) {
     finish(&w);
 }
 
+/* No packet for a SYN cookie: the SYN is dropped, and its repetition gets in. */
+static void a_full_backlog_without_packets_drops_the_syn(void) {
+    static struct world w;
+    struct rte_mbuf *taken[20000];
+    unsigned n = 0;
+    backlog_none = true;
+    begin(&w, NULL, 12);
+    backlog_none = false;
+    open_connection(&w);
+    run(&w, 3, false); /* a cookie, and ARP is done with */
+    CU_ASSERT_TRUE(w.h[0].end.connected);
+    w.h[0].end.s.ops->abort(w.h[0].end.s.impl);
+    run(&w, 3, false);
+    w.h[0].end = w.h[1].end = (struct end){0};
+    w.h[0].end.host = &w.h[0];
+    w.h[1].end.host = &w.h[1];
+    open_connection(&w);
+    turn(&w.h[0], w.now_ns += 500000);
+    while (n < 20000 && (taken[n] = rte_pktmbuf_alloc(mbufs)) != NULL)
+        n++;
+    turn(&w.h[1], w.now_ns);
+    while (n > 0)
+        rte_pktmbuf_free(taken[--n]);
+    uint64_t dropped = atomic_load(&w.h[1].counters.reason[TGW_R_tcp_backlog_full]);
+    CU_ASSERT_EQUAL(dropped, 1);
+    run(&w, 600000, true);
+    CU_ASSERT_TRUE(done(&w));
+    finish(&w);
+}
+
 static void a_dead_peer_is_given_up(void) {
     static struct world w;
     begin(&w, NULL, 12);
@@ -481,6 +514,28 @@ static void a_loss_after_a_long_stop_is_repaired(void) {
     finish(&w);
 }
 
+static void a_connection_outlives_its_link(void) {
+    static struct world w;
+    struct port_link link;
+    begin(&w, NULL, 23);
+    w.h[0].end.to_send = w.h[1].end.to_send = 2000000;
+    open_connection(&w);
+    run(&w, 5, false);
+    CU_ASSERT_TRUE(w.h[1].end.received < 2000000);
+    port_sim_set_link(w.h[0].port, false);
+    w.h[0].port->ops->link(w.h[0].port, &link);
+    CU_ASSERT_FALSE(link.up);
+    run(&w, 20000, false);
+    uint64_t before = w.h[1].end.received;
+    CU_ASSERT_FALSE(w.h[0].end.closed || w.h[1].end.closed);
+    port_sim_set_link(w.h[0].port, true);
+    run(&w, 60000, true);
+    CU_ASSERT_TRUE(before < 2000000);
+    CU_ASSERT_EQUAL(w.h[0].end.received, 2000000);
+    CU_ASSERT_EQUAL(w.h[1].end.received, 2000000);
+    finish(&w);
+}
+
 int main(void) {
     static const struct suite_case cases[] = {
         {"bytes cross a good wire", bytes_cross_a_good_wire},
@@ -491,12 +546,15 @@ int main(void) {
         {"a reset reaches the other end", a_reset_reaches_the_other_end},
         {"an orderly end tells nothing", an_orderly_end_tells_nothing},
         {"a closed port refuses", a_closed_port_refuses},
+        {"a full backlog without packets drops the SYN",
+         a_full_backlog_without_packets_drops_the_syn},
         {"a dead peer is given up", a_dead_peer_is_given_up},
         {"a simultaneous close is quiet", a_simultaneous_close_is_quiet},
         {"unread data outlives the peer", unread_data_outlives_the_peer},
         {"a reader may stop for long", a_reader_may_stop_for_long},
         {"an ACK counts when the window is full", an_ack_counts_when_the_window_is_full},
         {"a loss after a long stop is repaired", a_loss_after_a_long_stop_is_repaired},
+        {"a connection outlives its link", a_connection_outlives_its_link},
         {"a stream released at once stays released", a_stream_released_at_once_stays_released},
     };
     mbufs = test_eal_init(8191);

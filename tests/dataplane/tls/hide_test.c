@@ -127,7 +127,7 @@ static void look_for_private_key(struct tls_set *set) {
 static void no_secret_is_left_where_a_dump_would_take_it(void) {
     static uint8_t data[64];
     rig_defaults(&rig);
-    rig.threads = true;
+    rig.threads = 1;
     rig_start(&rig);
     SSL_CTX *ctx = rig_client_ctx();
     struct peer *p[3];

@@ -8,6 +8,13 @@ static const char client_secret[] =
     "9e40646ce79a7f9dc05af8889bce6552875afa0b06df0087f792ebb7c17504a5";
 static const char server_secret[] =
     "a11af9f05531f856ad47116b45a950328204b4f44bfb6b3a4b4f1f3fcb631643";
+static const char client_handshake[] =
+    "b3eddb126e067f35a780b3abf45e2d8f3b1a950738f52e9600746a0e27a55a21";
+static const char server_handshake[] =
+    "b67b7d690cc16c4e75e54213cb2d37b4e9c912bcded9105d42befd59d391ad38";
+static const char client_finished[] =
+    "170303003575ec4dc238cce60b298044a71e219c56cc77b0517fe9b93c7a4bfc44d87f38f80338ac98fc46deb384"
+    "bd1caeacab6867d726c40546";
 static const char client_data[] =
     "1703030043a23f7054b62c94d0affafe8228ba55cbefacea42f914aa66bcab3f2b9819a8a5b46b395bd54a9a"
     "20441e2b62974e1f5a6292a2977014bd1e3deae63aeebb21694915e4";
@@ -47,23 +54,31 @@ static void rig_fini(struct rig *r) {
 }
 
 static void key_schedule_follows_the_trace(void) {
+    static const struct {
+        const char *secret, *label, *expected;
+    } cases[] = {
+        {server_handshake, "key", "3fce516009c21727d0f2e4e86ee403bc"},
+        {server_handshake, "iv", "5d313eb2671276ee13000b30"},
+        {server_handshake, "finished",
+         "008d3b66f816ea559f96b537e885c31fc068bf492c652f01f288a1d8cdc19fc8"},
+        {client_handshake, "key", "dbfaa693d1762c5b666af5d950258d01"},
+        {client_handshake, "iv", "5bd3c71b836e0b76bb73265f"},
+        {client_handshake, "finished",
+         "b80ad01015fb2f0bd65ff7d4da5d6bf83f84821d1f87fdc7d3c75b5a7b42d9c4"},
+        {client_secret, "key", "17422dda596ed5d9acd890e3c63f5051"},
+        {client_secret, "iv", "5b78923dee08579033e523d9"},
+        {server_secret, "key", "9f02283b6c9c07efc26bb9f2ac92e356"},
+        {server_secret, "iv", "cf782b88dd83549aadf1e984"},
+    };
     struct tls_crypto c;
     uint8_t secret[32], expected[32], got[32];
     CU_ASSERT_FATAL(tls_crypto_init(&c));
-    unhex(client_secret, secret);
-    CU_ASSERT(tls_expand_label(&c, TLS_AES_128_GCM_SHA256, secret, "key", got, 16));
-    unhex("17422dda596ed5d9acd890e3c63f5051", expected);
-    CU_ASSERT(memcmp(got, expected, 16) == 0);
-    CU_ASSERT(tls_expand_label(&c, TLS_AES_128_GCM_SHA256, secret, "iv", got, 12));
-    unhex("5b78923dee08579033e523d9", expected);
-    CU_ASSERT(memcmp(got, expected, 12) == 0);
-    unhex(server_secret, secret);
-    CU_ASSERT(tls_expand_label(&c, TLS_AES_128_GCM_SHA256, secret, "key", got, 16));
-    unhex("9f02283b6c9c07efc26bb9f2ac92e356", expected);
-    CU_ASSERT(memcmp(got, expected, 16) == 0);
-    CU_ASSERT(tls_expand_label(&c, TLS_AES_128_GCM_SHA256, secret, "iv", got, 12));
-    unhex("cf782b88dd83549aadf1e984", expected);
-    CU_ASSERT(memcmp(got, expected, 12) == 0);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        unhex(cases[i].secret, secret);
+        size_t len = unhex(cases[i].expected, expected);
+        CU_ASSERT(tls_expand_label(&c, TLS_AES_128_GCM_SHA256, secret, cases[i].label, got, len));
+        CU_ASSERT(memcmp(got, expected, len) == 0);
+    }
     tls_crypto_fini(&c);
 }
 
@@ -89,7 +104,9 @@ static void check_record(const char *secret_hex, uint64_t seq, enum tls_content 
 
 static void records_follow_the_trace(void) {
     static const uint8_t close[] = {1, TLS_CLOSE_NOTIFY};
-    uint8_t data[50];
+    uint8_t data[50], finished[36];
+    unhex("14000020a8ec436d677634ae525ac1fcebe11a039ec17694fac6e98527b642f2edd5ce61", finished);
+    check_record(client_handshake, 0, TLS_HANDSHAKE, finished, sizeof(finished), client_finished);
     for (size_t i = 0; i < sizeof(data); i++)
         data[i] = (uint8_t)i;
     check_record(client_secret, 0, TLS_APPLICATION_DATA, data, sizeof(data), client_data);
@@ -188,6 +205,26 @@ static void padding_is_taken_off_and_must_not_be_all(void) {
     rig_fini(&rig);
 }
 
+/* RFC 8446 section 5.4: content, type and padding together are 2^14 + 1 bytes at most. */
+static void padding_has_a_limit(void) {
+    static uint8_t inner[TLS_PLAIN_BYTES_MAX + 2] = {'a', TLS_APPLICATION_DATA};
+    uint8_t secret[TLS_SECRET_BYTES_MAX] = {3}, *record = rig.record;
+    struct tls_plain p;
+    enum tls_alert alert;
+    rig_init(&rig, TLS_AES_128_GCM_SHA256, secret);
+    for (size_t len = TLS_PLAIN_BYTES_MAX + 1; len <= TLS_PLAIN_BYTES_MAX + 2; len++) {
+        const size_t body = len + TLS_TAG_BYTES;
+        const uint8_t header[] = {23, 3, 3, (uint8_t)(body >> 8), (uint8_t)body};
+        memcpy(record, header, sizeof(header));
+        CU_ASSERT(tls_key_seal(&rig.seal, rig.seal.iv, header, sizeof(header), inner, len,
+                               record + sizeof(header)));
+        bool opened = tls_record_open(&rig.open, 0, record, rig.plain, &p, &alert);
+        CU_ASSERT_EQUAL(opened, len == TLS_PLAIN_BYTES_MAX + 1);
+        CU_ASSERT(opened ? p.len == 1 : alert == TLS_RECORD_OVERFLOW);
+    }
+    rig_fini(&rig);
+}
+
 int main(void) {
     static const struct suite_case cases[] = {
         {"key schedule follows the trace", key_schedule_follows_the_trace},
@@ -195,6 +232,7 @@ int main(void) {
         {"every suite seals and opens every size", every_suite_seals_and_opens_every_size},
         {"a changed bit or number is seen", a_changed_bit_or_number_is_seen},
         {"headers that cannot be are refused", headers_that_cannot_be_are_refused},
+        {"padding has a limit", padding_has_a_limit},
         {"padding is taken off and must not be all", padding_is_taken_off_and_must_not_be_all},
     };
     return suite_run("tls/record", cases, sizeof(cases) / sizeof(cases[0]));

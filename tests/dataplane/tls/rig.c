@@ -184,7 +184,8 @@ void rig_start(struct rig *r) {
         printf("# %s\n", err);
         exit(1);
     }
-    r->workers = tls_workers_create(r->context, 1, 1, r->config.handshakes_max, r->threads);
+    r->workers = tls_workers_create(r->context, r->threads ? r->threads : 1, 1,
+                                    r->config.handshakes_max, r->threads != 0);
     r->core = tls_create(&r->config, &env, r->workers, r->now_ns);
     assert(r->workers && r->core);
 }

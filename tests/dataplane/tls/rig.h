@@ -21,8 +21,8 @@ struct rig {
     uint64_t now_ns, unix_s, random;
     struct peer *peer[RIG_PEERS]; /* by remote port */
     struct peer *dialled;
-    bool refuse;  /* accepted() says no */
-    bool threads; /* handshakes on a real thread */
+    bool refuse;      /* accepted() says no */
+    uint32_t threads; /* that shake hands by themselves; 0: when told to */
 };
 
 /* A connection: OpenSSL, the wire, us, and the owner above us. */

@@ -379,6 +379,7 @@ static void little_memory_ends_connections_in_order(void) {
         pools[n % 5]->fail_at = 0;
         peer_free(p);
     }
+    CU_ASSERT(rig_reason(&rig, TGW_R_tls_no_memory) > 0);
     end();
 }
 

@@ -1,0 +1,3 @@
+#!/bin/sh
+# Run a program that arm64.sh built, on this machine: arm64-run.sh PROGRAM...
+exec qemu-aarch64-static -L "$(dirname "$0")/../../build-arm64-root" "$@"

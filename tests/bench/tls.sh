@@ -1,0 +1,108 @@
+#!/bin/sh
+# TLS in figures: records, handshakes, relayed frames, keystrokes during a storm of
+# handshakes; nginx terminating the same TLS in the same run. As root, about two minutes.
+#   sh tests/bench/tls.sh
+set -eu
+cd "$(dirname "$0")/../.."
+seconds=8
+tmp=$(mktemp -d)
+lab=/run/tgw/lab
+children=""
+stop() {
+    for p in $children; do kill "$p" 2>/dev/null || true; done
+    sh platform/lab/run.sh --stop >/dev/null 2>&1 || true
+    rm -rf "$tmp"
+}
+trap stop EXIT
+trap 'exit 1' INT TERM
+
+echo "== one thread"
+build/tests/bench/bench-tls
+echo "== one thread, relayed frames: plain, then TLS on the browsers' leg"
+sh platform/lab/certificates.sh "$tmp/tls"
+for n in 100 1000; do
+    build/tests/bench/bench-inside $n echo 64 2000 0 2>/dev/null
+    build/tests/bench/bench-inside $n echo 64 2000 0 "$tmp/tls" 2>/dev/null
+done
+
+sh platform/lab/run.sh --detach --no-build --agent-program echo >/dev/null
+# What stands for people and nodes is not to wait for the storm's clients.
+chrt -f -p 10 "$(cat $lab/agent.pid)"
+ticks=$(getconf CLK_TCK)
+
+# cpu PID [TID]: ticks used so far.
+cpu() {
+    awk '{ sub(/.*\) /, ""); print $12 + $13 }' "/proc/$1/${2:+task/$2/}stat"
+}
+typing() { # NAMESPACE URL CA [TOKEN]
+    namespace=$1
+    shift
+    ip netns exec "$namespace" chrt -f 10 /usr/bin/python3 tests/bench/keystroke.py "$1" "$2" $seconds ${3:+"$3"}
+}
+storm() { # NAMESPACE ADDRESS
+    for i in 1 2; do
+        ip netns exec "$1" nice -n 19 openssl s_time -connect "$2" -new -time $((seconds + 1)) -tls1_3 \
+            >"$tmp/storm$i" 2>&1 &
+        children="$children $!"
+    done
+}
+handshakes() {
+    awk '/ real seconds/ { n += $1 } END { print n }' "$tmp/storm1" "$tmp/storm2"
+}
+token() {
+    build/tgwctl token mint --allocation lab | cut -d' ' -f2
+}
+rate() { # HANDSHAKES TICKS
+    awk -v n="$1" -v t="$2" -v hz="$ticks" 'BEGIN { if (t) printf "%d", n * hz / t }'
+}
+
+gateway=$(cat $lab/dataplane.pid)
+thread=$(grep -l tgw-tls-0 /proc/"$gateway"/task/*/comm | cut -d/ -f5)
+url=wss://198.18.0.2/ws/terminal/lab
+gateway_quiet=$(typing tgw-client $url $lab/tls/ca.pem "$(token)")
+storm tgw-client 198.18.0.2:443
+before=$(cpu "$gateway" "$thread")
+gateway_storm=$(typing tgw-client $url $lab/tls/ca.pem "$(token)")
+sleep 2
+gateway_rate=$(rate "$(handshakes)" $(($(cpu "$gateway" "$thread") - before)))
+gateway_done=$(handshakes)
+
+ip netns exec tgw-node build/tgw-agent --insecure-no-grant --program echo --listen 127.0.0.1:7690 >/dev/null &
+children="$children $!"
+chrt -f -p 10 $!
+cat >"$tmp/nginx.conf" <<NGINX
+user root; worker_processes 1; daemon off; pid $tmp/nginx.pid; error_log $tmp/nginx.log;
+events { worker_connections 10000; }
+http {
+  access_log off; client_body_temp_path $tmp/b; proxy_temp_path $tmp/p; fastcgi_temp_path $tmp/f;
+  uwsgi_temp_path $tmp/u; scgi_temp_path $tmp/s;
+  server {
+    listen 127.0.0.1:8443 ssl; ssl_protocols TLSv1.3; ssl_session_cache off;
+    ssl_certificate $lab/tls/gateway.pem; ssl_certificate_key $lab/tls/gateway.key;
+    location / { proxy_pass http://127.0.0.1:7690; proxy_http_version 1.1; proxy_buffering off;
+      proxy_set_header Upgrade \$http_upgrade; proxy_set_header Connection upgrade; }
+  }
+}
+NGINX
+ip netns exec tgw-node nginx -c "$tmp/nginx.conf" &
+children="$children $!"
+sleep 1
+worker=$(pgrep -P "$(cat "$tmp/nginx.pid")")
+url="wss://127.0.0.1:8443/v1/terminal/lab?mode=raw&cols=80&rows=24"
+before=$(cpu "$worker")
+nginx_quiet=$(typing tgw-node "$url" $lab/tls/ca.pem)
+nginx_frame=$(awk -v t=$(($(cpu "$worker") - before)) -v hz="$ticks" -v n="${nginx_quiet##* }" \
+    'BEGIN { printf "%.1f", t * 1e6 / hz / n / 2 }')
+storm tgw-node 127.0.0.1:8443
+before=$(cpu "$worker")
+nginx_storm=$(typing tgw-node "$url" $lab/tls/ca.pem)
+sleep 2
+nginx_rate=$(rate "$(handshakes)" $(($(cpu "$worker") - before)))
+
+echo "== side by side (keystroke round trips in us: p50 p99 count)"
+printf '%-44s %-22s %s\n' "" gateway nginx
+printf '%-44s %-22s %s\n' "keystroke, quiet" "$gateway_quiet" "$nginx_quiet"
+printf '%-44s %-22s %s\n' "keystroke, storm of full handshakes" "$gateway_storm" "$nginx_storm"
+printf '%-44s %-22s %s\n' "full handshakes of that storm" "$gateway_done" "$(handshakes)"
+printf '%-44s %-22s %s\n' "full handshakes a second of CPU" "$gateway_rate" "$nginx_rate (with accept and close)"
+printf '%-44s %-22s %s\n' "CPU a relayed frame, us" "see above: cycles" "$nginx_frame"

@@ -1,0 +1,85 @@
+#!/usr/bin/python3
+"""A report made by tgw-rig holds to hw/rig/report.schema.json. The gateway and the rig over
+memif on this machine, for a second."""
+import json
+import os
+import signal
+import subprocess
+import tempfile
+import time
+
+import jsonschema
+
+from tap import case, run
+
+ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
+SCHEMA = json.load(open(os.path.join(ROOT, "hw", "rig", "report.schema.json")))
+DIR = tempfile.mkdtemp(prefix="rig-report-")
+
+
+def configuration(name, text):
+    """One of the bench's files with our own sockets and region."""
+    text = text.replace("/run/tgw/bench", DIR).replace("/dev/shm/tgw-bench", f"{DIR}/region")
+    path = f"{DIR}/{name}.json"
+    config = json.loads(text)
+    if "sessions_max" in config:
+        config["sessions_max"] = 1000
+    with open(path, "w") as f:
+        json.dump(config, f)
+    return path
+
+
+def report():
+    with open(f"{DIR}/agent.secret", "w") as f:
+        f.write("5a" * 32)
+    runs = os.path.join(ROOT, "hw", "rig", "runs")
+    gateway = configuration("gateway", open(f"{runs}/gateway.json").read())
+    plan = configuration("plan", open(f"{runs}/echo.json").read())
+    with open(f"{DIR}/gateway.log", "w") as log:
+        dataplane = subprocess.Popen(["build/tgw-dataplane", "--config", gateway], cwd=ROOT,
+                                     stdout=log, stderr=log)
+    try:
+        for _ in range(200):
+            if "dataplane_started" in open(f"{DIR}/gateway.log").read():
+                break
+            time.sleep(0.1)
+        out = f"{DIR}/report.json"
+        done = subprocess.run(["build/tgw-rig", "run", plan, "sessions=50", "duration_ms=1000",
+                               f"report={out}"], cwd=ROOT, capture_output=True, text=True, timeout=60)
+        assert os.path.exists(out), done.stderr + open(f"{DIR}/gateway.log").read()
+        return json.load(open(out))
+    finally:
+        dataplane.send_signal(signal.SIGINT)
+        dataplane.wait(20)
+
+
+REPORT = {}
+
+
+@case("the schema is one, and a report of the rig holds to it")
+def _():
+    jsonschema.Draft7Validator.check_schema(SCHEMA)
+    REPORT.update(report())
+    jsonschema.validate(REPORT, SCHEMA)
+    assert REPORT["sessions"]["opened"] >= 50 and REPORT["gateway"]["frames"] > 0, REPORT["sessions"]
+
+
+@case("what is no report does not")
+def _():
+    def refused(change):
+        copy = json.loads(json.dumps(REPORT))
+        change(copy)
+        try:
+            jsonschema.validate(copy, SCHEMA)
+        except jsonschema.ValidationError:
+            return
+        raise AssertionError("a bad report passed")
+
+    refused(lambda r: r.pop("latency_ns"))
+    refused(lambda r: r["sessions"].update(opened="many"))
+    refused(lambda r: r["rates"].update(window_s=-1))
+    refused(lambda r: r["latency_ns"]["histogram"].append([1]))
+    refused(lambda r: r.update(version="?"))
+
+
+run()
