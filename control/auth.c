@@ -26,10 +26,17 @@ bool token_make(char out[44], uint8_t hash[TGW_TOKEN_HASH_BYTES]) {
     return token_hash(out, hash);
 }
 
-static void random_hex(char *out, size_t digits) {
-    unsigned char raw[32];
-    if (RAND_bytes(raw, sizeof(raw)) != 1)
+/* Randomness for three ids costs one call. */
+struct ids {
+    unsigned char raw[3 * 16];
+    size_t used;
+};
+
+static void random_hex(struct ids *ids, char *out, size_t digits) {
+    const unsigned char *raw = ids->raw + ids->used;
+    if (ids->used == 0 && RAND_bytes(ids->raw, sizeof(ids->raw)) != 1)
         abort(); /* ids that can be guessed are worse than none */
+    ids->used += digits / 2;
     for (size_t i = 0; i < digits; i++)
         out[i] = "0123456789abcdef"[raw[i / 2] >> (i % 2 ? 0 : 4) & 15];
     out[digits] = 0;
@@ -121,17 +128,18 @@ static enum tgw_reason choose_agent(const struct gateway *g, const struct claims
 
 /* Request's id first, then the token's, then a new one. */
 static void fill_ident(struct tgw_ident *i, const struct tgw_ev_auth *e) {
+    struct ids ids = {.used = 0};
     copy_text(i->allocation_id, sizeof(i->allocation_id), e->allocation_id);
     if (e->correlation_id[0])
         copy_text(i->correlation_id, sizeof(i->correlation_id), e->correlation_id);
     else if (!i->correlation_id[0])
-        random_hex(i->correlation_id, 32);
+        random_hex(&ids, i->correlation_id, 32);
     if (e->trace_id[0])
         copy_text(i->trace_id, sizeof(i->trace_id), e->trace_id);
     else if (!i->trace_id[0])
-        random_hex(i->trace_id, TGW_TRACE_ID_HEX);
+        random_hex(&ids, i->trace_id, TGW_TRACE_ID_HEX);
     if (!i->session_id[0])
-        random_hex(i->session_id, 32);
+        random_hex(&ids, i->session_id, 32);
 }
 
 static uint32_t at_most(uint64_t n) {

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { TOKENS_MAX = 65536, EVENTS_A_TURN = 256, RETRY_MS = 200, SNAPSHOT_PERIOD_S = 60 };
+enum { TOKENS_MAX = 65536, EVENTS_A_TURN = 1024, RETRY_MS = 200, SNAPSHOT_PERIOD_S = 60 };
 
 /* Of the lists that this file asks for itself; query.c counts up from 1. */
 static const uint32_t SYNC_SEQ = UINT32_MAX;

@@ -184,6 +184,7 @@ static void stop_tls(struct app *a) {
 static bool start_worker(struct app *a, uint32_t core) {
     struct tgw_counters *counters = shm_region_counters(&a->region, core);
     struct worker_config c = {.core = core,
+                              .cores = a->cores,
                               .public_port = (uint16_t)a->config.public_port,
                               .handshakes = a->tls.workers,
                               .tls_port = tls_service_port(&a->config),

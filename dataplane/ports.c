@@ -1,6 +1,17 @@
 #include "ports.h"
+#include "drivers/spread.h"
 #include <stdio.h>
 #include <string.h>
+
+/* memif brings up as many queues as both sides want, and says nothing of it; tap and ring
+ * have one each. */
+static uint16_t queues_of(const struct config_port *p, uint32_t cores) {
+    static const char *const single[] = {"memif", "tap", "ring"};
+    for (size_t i = 0; i < sizeof(single) / sizeof(single[0]); i++)
+        if (strcmp(p->driver, single[i]) == 0)
+            return 1;
+    return (uint16_t)cores;
+}
 
 enum { LOCAL_PORT_FIRST = 20000, LOCAL_PORT_LAST = UINT16_MAX };
 
@@ -41,7 +52,10 @@ static struct port *open_port(const struct config *config, uint32_t i, uint32_t 
                               struct rte_mempool *mbufs, char *err, size_t err_bytes) {
     struct port_config c;
     ports_describe(config, i, cores, &c);
-    return port_open(&c, mbufs, err, err_bytes);
+    c.queues = queues_of(&config->ports[i], cores);
+    struct port *port = port_open(&c, mbufs, err, err_bytes);
+    return port && cores > 1 ? port_spread_wrap(port, (uint16_t)cores, mbufs, err, err_bytes)
+                             : port;
 }
 
 void ports_close(struct port *port[], uint32_t count) {

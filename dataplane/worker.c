@@ -2,6 +2,10 @@
 #include "capture.h"
 #include "clock.h"
 #include "drivers/mirror.h"
+#include "drivers/spread.h"
+#include "stages.h"
+#include <assert.h>
+#include <openssl/crypto.h>
 #include <openssl/rand.h>
 #include <rte_mbuf.h>
 #include <stdio.h>
@@ -14,9 +18,12 @@ enum {
     IDLE_TURNS_BEFORE_SLEEP = 512,
     SLEEP_US_MIN = 20,
     SLEEP_US_MAX = 250,
+    SLEEP_US_QUIET = 1000, /* when nothing has come for QUIET_NS */
     NET_TICK_NS = 10000000,
     ACK_DELAY_MS = 40, /* what most stacks wait at most */
 };
+
+static const uint64_t QUIET_NS = 1000000000;
 
 struct worker {
     struct worker_config config;
@@ -28,42 +35,51 @@ struct worker {
     struct selftest selftest;
     struct capture capture;
     struct port_mirror mirror[TGW_PORTS_MAX];
-    uint64_t now_ns, net_tick_ns;
+    uint64_t now_ns, net_tick_ns, busy_ns;
     uint64_t control_epoch;
-    uint64_t stage_tsc;
+    struct stages stages;
     uint32_t links_returned;
     uint32_t idle_turns, drain_deadline_ms;
+    size_t random_left; /* of `random`, from its start */
+    uint8_t random[1024];
 };
 
-/* Charge what passed since the last call to `stage`. */
-static void charge(struct worker *w, enum tgw_stage stage) {
-    uint64_t tsc = rte_get_timer_cycles();
-    _Atomic uint64_t *at = &w->config.counters->cycles[stage];
-    atomic_store_explicit(at, atomic_load_explicit(at, memory_order_relaxed) + tsc - w->stage_tsc,
-                          memory_order_relaxed);
-    w->stage_tsc = tsc;
+/* Is the agent's answer brought to this core? */
+static bool comes_here(void *ctx, const struct tgw_endpoint *local,
+                       const struct tgw_endpoint *remote) {
+    const struct worker *w = ctx;
+    const struct net_config *c = &w->config.net;
+    for (uint8_t i = 0; i < c->iface_count; i++)
+        for (uint8_t k = 0; k < c->iface[i].addr_count; k++)
+            if (memcmp(c->iface[i].addr[k].addr.b, local->addr, sizeof(local->addr)) == 0)
+                return port_spread_core(w->mirror[i].inner, remote->addr, local->addr, remote->port,
+                                        local->port) == w->config.core;
+    return true;
 }
 
 static struct stream dial_tcp(void *ctx, const struct tgw_endpoint *agent,
                               const struct stream_handler *handler, void *user) {
     struct worker *w = ctx;
-    return tcp_connect(w->tcp, w->now_ns, agent, handler, user, NULL, NULL);
+    const struct stream_handler *noting = stages_wrap(&w->stages, handler);
+    return tcp_connect(w->tcp, w->now_ns, agent, noting, user,
+                       w->config.cores > 1 ? comes_here : NULL, w);
 }
 
 static struct stream env_dial(void *ctx, const struct tgw_endpoint *agent,
                               const struct stream_handler *handler, void *user) {
     struct worker *w = ctx;
-    return w->config.tls_agent ? tls_connect(w->tls, agent, handler, user)
+    return w->config.tls_agent ? tls_connect(w->tls, agent, stages_wrap(&w->stages, handler), user)
                                : dial_tcp(ctx, agent, handler, user);
 }
 
 static void env_set_owner(void *ctx, struct stream s, const struct stream_handler *handler,
                           void *user) {
-    (void)ctx;
+    struct worker *w = ctx;
+    const struct stream_handler *noting = stages_wrap(&w->stages, handler);
     if (s.ops == &tls_stream_ops)
-        tls_set_owner(s, handler, user);
+        tls_set_owner(s, noting, user);
     else
-        tcp_set_owner(s, handler, user);
+        tcp_set_owner(s, noting, user);
 }
 
 static bool env_emit(void *ctx, const struct tgw_msg *event) {
@@ -75,10 +91,19 @@ static bool env_emit(void *ctx, const struct tgw_msg *event) {
     return sent;
 }
 
+/* Fetched by the kilobyte: a call costs as much as a hundred bytes. What is handed out is
+ * wiped here. */
 static void env_random(void *ctx, void *out, size_t bytes) {
-    (void)ctx;
-    if (RAND_bytes(out, (int)bytes) != 1)
-        abort(); /* without randomness no key or id is safe */
+    struct worker *w = ctx;
+    assert(bytes <= sizeof(w->random));
+    if (w->random_left < bytes) {
+        if (RAND_bytes(w->random, sizeof(w->random)) != 1)
+            abort(); /* without randomness no key or id is safe */
+        w->random_left = sizeof(w->random);
+    }
+    w->random_left -= bytes;
+    memcpy(out, w->random + w->random_left, bytes);
+    OPENSSL_cleanse(w->random + w->random_left, bytes);
 }
 
 /* Those who are in come first: the last part of every pool is theirs. */
@@ -169,7 +194,8 @@ static void *on_tls_accepted(void *ctx, struct stream s, const struct tgw_endpoi
 
 static bool create_tls(struct worker *w) {
     const struct worker_config *c = &w->config;
-    const struct tls_env env = {on_accepted, &session_client_handler, dial_tcp, w};
+    const struct tls_env env = {on_accepted, stages_wrap(&w->stages, &session_client_handler),
+                                dial_tcp, w};
     if (c->handshakes)
         w->tls = tls_create(&c->tls, &env, c->handshakes, w->now_ns);
     return w->tls || !c->handshakes;
@@ -177,8 +203,10 @@ static bool create_tls(struct worker *w) {
 
 static bool listen_on(struct worker *w, char *err, size_t err_bytes) {
     const struct worker_config *c = &w->config;
-    const struct tcp_listener plain = {on_accepted, w, &session_client_handler};
-    const struct tcp_listener secure = {on_tls_accepted, w, &tls_lower_handler};
+    const struct tcp_listener plain = {on_accepted, w,
+                                       stages_wrap(&w->stages, &session_client_handler)};
+    const struct tcp_listener secure = {on_tls_accepted, w,
+                                        stages_wrap(&w->stages, &tls_lower_handler)};
     bool good = tcp_listen(w->tcp, c->public_port, &plain);
     if (!good)
         snprintf(err, err_bytes, "public_port: cannot listen on %u", c->public_port);
@@ -198,10 +226,18 @@ static void on_died(void *ctx, const struct tcp_obituary *o) {
 }
 
 static bool create_parts(struct worker *w) {
-    static const struct net_ops net_up = {tcp_input, tcp_icmp_error, tcp_input_burst};
+    static const struct net_ops net_up = {.tcp_segment = stages_tcp_input,
+                                          .icmp_error = tcp_icmp_error,
+                                          .tcp_burst = stages_tcp_input_burst};
     const struct worker_config *c = &w->config;
-    const struct session_env env = {env_dial,     env_set_owner, env_emit, env_room,
-                                    env_starving, env_random,    w};
+    const struct session_env env = {.dial = env_dial,
+                                    .set_owner = env_set_owner,
+                                    .emit = env_emit,
+                                    .room = env_room,
+                                    .starving = env_starving,
+                                    .random = env_random,
+                                    .ctx = w,
+                                    .probe = &w->stages.probe};
     /* net calls up into tcp, which is created after it: the pointer is filled in by
      * net_bind below. */
     w->net = net_create(&c->net, &net_up, NULL, w->now_ns);
@@ -240,7 +276,8 @@ struct worker *worker_create(const struct worker_config *c, uint64_t now_ns, cha
     struct worker *w = calloc(1, sizeof(*w));
     if (w) {
         w->config = *c;
-        w->stage_tsc = rte_get_timer_cycles();
+        stages_init(&w->stages, c->counters);
+        stages_use(&w->stages);
         w->now_ns = now_ns;
         tgw_ring_consumer(&w->cmd, c->cmd_ring, TGW_CMD_SLOTS, TGW_CMD_SLOT_BYTES);
         tgw_ring_producer(&w->event, c->event_ring, TGW_EVENT_SLOTS, TGW_EVENT_SLOT_BYTES);
@@ -282,9 +319,10 @@ static uint32_t receive(struct worker *w) {
         uint16_t n = port_rx(iface->port, iface->queue, burst, BURST);
         if (n == 0)
             continue;
-        charge(w, TGW_STAGE_rx);
+        stages_charge(&w->stages, TGW_STAGE_rx);
+        stages_burst_begin(&w->stages);
         net_input(w->net, w->now_ns, i, burst, n);
-        charge(w, TGW_STAGE_stack);
+        stages_burst_end(&w->stages);
         total += n;
     }
     return total;
@@ -396,7 +434,7 @@ static uint32_t timers(struct worker *w) {
  * idle as a whole: nothing is charged, and the next one charges it so. */
 uint32_t worker_turn(struct worker *w, uint64_t now_ns) {
     if (w->idle_turns)
-        charge(w, TGW_STAGE_idle);
+        stages_charge(&w->stages, TGW_STAGE_idle);
     w->now_ns = now_ns;
     tcp_begin(w->tcp, w->now_ns);
     session_begin(w->sessions, w->now_ns);
@@ -406,16 +444,21 @@ uint32_t worker_turn(struct worker *w, uint64_t now_ns) {
     if (w->tls)
         taken += tls_poll(w->tls);
     if (taken)
-        charge(w, TGW_STAGE_rings);
+        stages_charge(&w->stages, TGW_STAGE_rings);
     uint32_t fired = timers(w), work = packets + taken + fired;
     if (work)
-        charge(w, TGW_STAGE_timers);
-    if (w->tls)
+        stages_charge(&w->stages, TGW_STAGE_timers);
+    if (w->tls) {
         tls_flush(w->tls);
+        if (work)
+            stages_charge(&w->stages, TGW_STAGE_tls);
+    }
     tcp_flush(w->tcp);
+    if (work)
+        stages_charge(&w->stages, TGW_STAGE_tcp);
     net_flush(w->net);
     if (work)
-        charge(w, TGW_STAGE_tx);
+        stages_charge(&w->stages, TGW_STAGE_tx);
     tgw_count(w->config.counters, TGW_C_loops, 1);
     return work;
 }
@@ -423,6 +466,7 @@ uint32_t worker_turn(struct worker *w, uint64_t now_ns) {
 static void rest(struct worker *w, uint32_t work) {
     if (work) {
         w->idle_turns = 0;
+        w->busy_ns = w->now_ns;
         return;
     }
     if (++w->idle_turns < IDLE_TURNS_BEFORE_SLEEP || w->config.spin) {
@@ -430,13 +474,14 @@ static void rest(struct worker *w, uint32_t work) {
         return;
     }
     uint32_t us = SLEEP_US_MIN + (w->idle_turns - IDLE_TURNS_BEFORE_SLEEP);
-    usleep(us < SLEEP_US_MAX ? us : SLEEP_US_MAX);
+    uint32_t most = w->now_ns - w->busy_ns < QUIET_NS ? SLEEP_US_MAX : SLEEP_US_QUIET;
+    usleep(us < most ? us : most);
 }
 
 void worker_run(struct worker *w) {
     struct clock clock;
     clock_init(&clock);
-    w->stage_tsc = clock.tsc_base;
+    stages_use(&w->stages);
     while (!atomic_load_explicit(&w->config.signals->stop, memory_order_relaxed))
         rest(w, worker_turn(w, clock_ns(&clock)));
 }

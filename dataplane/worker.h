@@ -22,7 +22,7 @@ struct worker_signals {
 };
 
 struct worker_config {
-    uint32_t core;
+    uint32_t core, cores;
     struct net_config net;
     struct tcp_config tcp;
     struct session_config session;

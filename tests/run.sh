@@ -132,6 +132,8 @@ if [ "$quick" = no ]; then
     say "simulation, more seeds"
     tap "sim more seeds" 120 build/tests/test-sim --first 100000 --seeds 1000000 --stop-after 60
     check "format" 60 sh tests/lib/format.sh
+    say "instructions a frame"
+    tap "instruction budget" 180 /usr/bin/python3 tests/bench/budget.py
     unset ASAN_OPTIONS UBSAN_OPTIONS
     say "two-thread tests under ThreadSanitizer"
     threads

@@ -22,11 +22,19 @@ static const struct rate rates[] = {
     {"terminal_gateway_ws_events_total", "session events/s"},
     {"tcp_retransmits_total", "TCP retransmits/s"},
 };
-enum { RATES = sizeof(rates) / sizeof(rates[0]) };
+enum { RATES = sizeof(rates) / sizeof(rates[0]), STAGES_MAX = 16, STAGE_BYTES = 16 };
+
+/* Cycles of all cores by stage, in the order of their first line. */
+struct stage {
+    char name[STAGE_BYTES];
+    double cycles;
+};
 
 struct sample {
     double at_s, sum[RATES];
     bool known[RATES];
+    struct stage stage[STAGES_MAX];
+    size_t stages;
 };
 
 static double now_s(void) {
@@ -53,7 +61,31 @@ static bool metric_sum(const char *text, const char *name, double *sum) {
     return found;
 }
 
+static struct stage *stage_of(struct sample *s, const char *name) {
+    for (size_t i = 0; i < s->stages; i++)
+        if (strcmp(s->stage[i].name, name) == 0)
+            return &s->stage[i];
+    if (s->stages == STAGES_MAX)
+        return NULL;
+    strcpy(s->stage[s->stages].name, name);
+    return &s->stage[s->stages++];
+}
+
+static void take_stages(struct sample *s, const char *metrics) {
+    static const char line[] = "dataplane_cycles_total{core=\"";
+    for (const char *at = strstr(metrics, line); at; at = strstr(at + 1, line)) {
+        char name[STAGE_BYTES];
+        double cycles;
+        if (sscanf(at + sizeof(line) - 1, "%*u\",stage=\"%15[^\"]\"} %lf", name, &cycles) != 2)
+            continue;
+        struct stage *stage = stage_of(s, name);
+        if (stage)
+            stage->cycles += cycles;
+    }
+}
+
 static void take_sample(struct sample *s, const char *metrics) {
+    take_stages(s, metrics);
     s->at_s = now_s();
     for (size_t i = 0; i < RATES; i++)
         s->known[i] = metric_sum(metrics, rates[i].metric, &s->sum[i]);
@@ -70,6 +102,23 @@ static void show_rates(FILE *out, const struct sample *old, const struct sample 
         table_add(&t, "%s", rates[i].label);
         table_add(&t, "%.0f", (new->sum[i] - old->sum[i]) / span_s);
     }
+    table_print(&t, out);
+}
+
+/* Where the cores' time went since the last picture. */
+static void show_stages(FILE *out, const struct sample *old, const struct sample *new) {
+    struct table t;
+    double all = 0;
+    for (size_t i = 0; i < new->stages &&new->stages == old->stages; i++)
+        all += new->stage[i].cycles - old->stage[i].cycles;
+    if (!(all > 0))
+        return;
+    table_init(&t, 2);
+    for (size_t i = 0; i < new->stages; i++) {
+        table_add(&t, "%s", new->stage[i].name);
+        table_add(&t, "%.1f %%", (new->stage[i].cycles - old->stage[i].cycles) / all * 100);
+    }
+    fputc('\n', out);
     table_print(&t, out);
 }
 
@@ -100,6 +149,7 @@ static void draw(struct cli *c, struct sample *last) {
         take_sample(&sample, text);
         fputc('\n', c->out);
         show_rates(c->out, last, &sample);
+        show_stages(c->out, last, &sample);
     }
     *last = sample;
     fputs("\nq quits\n", c->out);

@@ -23,8 +23,9 @@ enum tgw_stage {
 
 static inline const char *tgw_stage_name(enum tgw_stage s) {
     static const char *const names[TGW_STAGE_COUNT] = {
-        [TGW_STAGE_idle] = "idle",     [TGW_STAGE_rx] = "rx",       [TGW_STAGE_stack] = "stack",
-        [TGW_STAGE_timers] = "timers", [TGW_STAGE_rings] = "rings", [TGW_STAGE_tx] = "tx",
+#define TGW_STAGE(id) [TGW_STAGE_##id] = #id,
+#include "contract/stage.def"
+#undef TGW_STAGE
     };
     return names[s];
 }

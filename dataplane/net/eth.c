@@ -84,6 +84,10 @@ void eth_send(struct net *n, struct iface *out, struct rte_mbuf *m, const uint8_
     }
     put16(h + 12 + tag, type);
     m->l2_len = tag ? RTE_ETHER_HDR_LEN + VLAN_TAG_BYTES : RTE_ETHER_HDR_LEN;
+    iface_send(n, out, m);
+}
+
+void iface_send(struct net *n, struct iface *out, struct rte_mbuf *m) {
     out->tx[out->tx_count++] = m;
     if (out->tx_count == TX_BURST_MAX)
         iface_flush(n, out);

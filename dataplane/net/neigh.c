@@ -143,6 +143,14 @@ void neigh_output(struct net *n, struct iface *out, const struct ip_addr *hop, s
         send_to(n, e, m);
 }
 
+const uint8_t *neigh_mac(struct net *n, const struct iface *out, const struct ip_addr *hop) {
+    struct neigh *e = neigh_find(n->neigh, out->index, hop);
+    if (!e || e->state != NEIGH_REACHABLE || n->now_ns >= e->deadline_ns)
+        return NULL;
+    e->last_used_ns = n->now_ns;
+    return e->mac;
+}
+
 static void resolved(struct net *n, struct neigh *e, const uint8_t *mac, enum neigh_state state) {
     memcpy(e->mac, mac, 6);
     e->state = (uint8_t)state;

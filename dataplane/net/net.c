@@ -66,6 +66,7 @@ static void iface_init(struct iface *i, uint8_t index, const struct net_iface_co
     }
     if (v6)
         add_link_local(i);
+    fast4_init(i);
 }
 
 void net_announce(struct net *n, uint64_t now_ns) {
@@ -128,7 +129,9 @@ void net_bind(struct net *n, void *up_ctx) {
 
 static void input_one(struct net *n, struct iface *in, struct rte_mbuf *m) {
     struct rx rx = {.in = in, .m = m};
-    enum tgw_reason why = eth_input(n, &rx);
+    enum tgw_reason why;
+    if (!fast4_input(n, &rx, &why))
+        why = eth_input(n, &rx);
     if (why)
         tgw_count_reason(n->counters, why);
     if (rx.m)

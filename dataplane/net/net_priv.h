@@ -2,6 +2,7 @@
 #ifndef TGW_NET_PRIV_H
 #define TGW_NET_PRIV_H
 
+#include "fast4.h"
 #include "net/net.h"
 #include "probe_priv.h"
 #include <assert.h>
@@ -29,6 +30,7 @@ struct iface {
     uint16_t queue;
     uint8_t index;
     uint8_t addr_count;
+    struct fast4 fast4;
     uint16_t vlan;     /* 0: untagged */
     uint32_t offloads; /* of the port, as far as this core uses them */
     struct ip_prefix addr[IFACE_ADDRS_MAX];
@@ -85,16 +87,6 @@ static inline void put16(uint8_t *p, uint16_t v) {
     p[1] = (uint8_t)v;
 }
 
-static inline bool mac_eq(const uint8_t *a, const uint8_t *b) {
-    uint32_t x, y;
-    uint16_t v, w;
-    memcpy(&x, a, 4);
-    memcpy(&y, b, 4);
-    memcpy(&v, a + 4, 2);
-    memcpy(&w, b + 4, 2);
-    return x == y && v == w;
-}
-
 /* net.c */
 uint64_t net_random(struct net *n);
 void net_drop(struct net *n, struct rte_mbuf *m, enum tgw_reason why);
@@ -104,6 +96,8 @@ bool net_icmp_allowed(struct net *n);
 enum tgw_reason eth_input(struct net *n, struct rx *rx);
 void eth_send(struct net *n, struct iface *out, struct rte_mbuf *m, const uint8_t mac[6],
               uint16_t type);
+/* A finished frame. */
+void iface_send(struct net *n, struct iface *out, struct rte_mbuf *m);
 void iface_flush(struct net *n, struct iface *out);
 
 /* arp.c */
@@ -118,6 +112,8 @@ struct neigh_table *neigh_create(void);
 void neigh_destroy(struct neigh_table *t);
 /* Send an IP packet to an on-link next hop, or let it wait for resolution. */
 void neigh_output(struct net *n, struct iface *out, const struct ip_addr *hop, struct rte_mbuf *m);
+/* The MAC of a next hop that is known to be reachable and needs no looking after, or NULL. */
+const uint8_t *neigh_mac(struct net *n, const struct iface *out, const struct ip_addr *hop);
 /* A peer that asked for us named its MAC: make or refresh the entry. */
 void neigh_learn(struct net *n, struct iface *in, const struct ip_addr *addr, const uint8_t *mac);
 /* A peer answered, asked for or not; an entry is never made from it. */

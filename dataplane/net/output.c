@@ -70,6 +70,8 @@ void net_output(struct net *n, uint64_t now_ns, struct rte_mbuf *m, const struct
                 const struct ip_addr *dst, uint8_t ecn, uint8_t iface) {
     assert(m->data_len >= TCP_HDR_BYTES && ip_addr_is4(src) == ip_addr_is4(dst));
     n->now_ns = now_ns;
+    if (fast4_output(n, m, src, dst, ecn, iface))
+        return;
     const struct ip_addr *hop;
     struct iface *out = outgoing(n, dst, iface, &hop);
     if (!out) {

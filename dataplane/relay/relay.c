@@ -6,8 +6,7 @@
 
 enum { CONTROL_FRAME_MAX = WS_HEADER_BYTES_MAX + TGW_WS_CONTROL_PAYLOAD_MAX };
 
-_Static_assert(sizeof(struct relay_dir) == 32, "two of these stand in every session");
-_Static_assert(TGW_WS_FRAME_PAYLOAD_MAX <= UINT32_MAX - WS_HEADER_BYTES_MAX, "fits payload_left");
+_Static_assert(sizeof(struct relay_dir) <= 24, "two of these stand in every session's hot lines");
 
 void relay_dir_init(struct relay_dir *d, enum ws_sender sender) {
     *d = (struct relay_dir){0};
@@ -15,7 +14,7 @@ void relay_dir_init(struct relay_dir *d, enum ws_sender sender) {
 }
 
 static size_t take_payload(struct relay_dir *d, size_t most) {
-    size_t n = d->payload_left < most ? (size_t)d->payload_left : most;
+    size_t n = d->payload_left < most ? d->payload_left : most;
     d->payload_left -= (uint32_t)n;
     d->bytes += n;
     return n;
@@ -32,11 +31,28 @@ static size_t begin_frame(struct relay_dir *d, const struct ws_frame *f, size_t 
     return most;
 }
 
+/* Short messages that lie in data[at..limit) as a whole, one after the other; returns where
+ * they end. */
+static size_t scan_short(struct relay_dir *d, const uint8_t *data, size_t at, size_t limit) {
+    while (limit - at >= 2) {
+        uint32_t payload_bytes,
+            header_bytes = ws_short_message(&d->parser, data + at, &payload_bytes);
+        if (header_bytes == 0 || header_bytes + payload_bytes > limit - at)
+            break;
+        at += header_bytes + payload_bytes;
+        d->frames++;
+        d->bytes += payload_bytes;
+    }
+    return at;
+}
+
 /* How many bytes of data[0..len) are data frames (the rest of one, whole ones, the
  * start of one), none past `limit`; *d moves over them. A header goes whole or not at
  * all, so that room for a frame of our own stays at a boundary, unless `cut`. */
 static size_t scan(struct relay_dir *d, const uint8_t *data, size_t len, size_t limit, bool cut) {
     size_t at = take_payload(d, limit);
+    if (!d->closing && at < limit)
+        at = scan_short(d, data, at, limit);
     while (at < limit) {
         const uint8_t in_message = d->parser.in_message;
         struct ws_frame f;

@@ -8,14 +8,16 @@
 #include "core/stream.h"
 #include "web/ws.h"
 
-/* One direction: frames read from `from`, written to `to`. Half a cache line. */
+/* One direction: frames read from `from`, written to `to`. */
 struct relay_dir {
-    uint64_t bytes, frames; /* relayed payload */
     struct ws_parser parser;
-    uint32_t payload_left; /* of the data frame under way: 0 at a boundary */
-    uint8_t stalled;       /* waiting for room on `to` */
-    uint8_t closing;       /* a Close went through: no more data frames */
+    uint8_t stalled : 1;    /* waiting for room on `to` */
+    uint8_t closing : 1;    /* a Close went through: no more data frames */
+    uint32_t payload_left;  /* of the data frame under way: 0 at a boundary */
+    uint64_t bytes, frames; /* relayed payload */
 };
+_Static_assert((uint64_t)TGW_WS_FRAME_PAYLOAD_MAX + WS_HEADER_BYTES_MAX <= UINT32_MAX,
+               "payload_left holds any frame");
 
 enum relay_event {
     RELAY_MORE,     /* nothing left to do now: wait for readable or writable */

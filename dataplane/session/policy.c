@@ -19,11 +19,6 @@ static uint64_t idle_notice(const struct session *s) {
     return idle_end(s) - (uint64_t)TGW_IDLE_NOTICE_S * 1000 * NS_A_MS;
 }
 
-void leg_heard(struct session *s, enum side side) {
-    s->leg[side].heard_ms = (uint32_t)(s->table->now_ns / NS_A_MS);
-    s->leg[side].pings = 0;
-}
-
 /* Of 32 bits of milliseconds, in which silence never lasts. */
 static uint64_t heard_ns(const struct session *s, int side) {
     uint64_t now_ms = s->table->now_ns / NS_A_MS;

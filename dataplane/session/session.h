@@ -11,6 +11,7 @@
 
 #include "contract/cmd.h"
 #include "contract/counters.h"
+#include "core/probe.h"
 #include "core/stream.h"
 
 struct session_table;
@@ -31,6 +32,7 @@ struct session_env {
     /* Non-predictable bytes for masking keys, correlation ids, handshake keys. */
     void (*random)(void *ctx, void *out, size_t bytes);
     void *ctx;
+    struct probe *probe; /* NULL: nobody samples */
 };
 
 struct session_config {

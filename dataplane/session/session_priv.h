@@ -90,7 +90,10 @@ void close_finish(struct session *s);
 /* policy.c */
 void policy_timer(struct session *s);
 /* Something came from that leg: its silence starts now. */
-void leg_heard(struct session *s, enum side side);
+static inline void leg_heard(struct session *s, enum side side) {
+    s->leg[side].heard_ms = s->table->now_ms;
+    s->leg[side].pings = 0;
+}
 uint64_t policy_next(const struct session *s);
 
 /* drain.c */

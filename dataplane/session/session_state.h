@@ -47,7 +47,7 @@ enum session_flag {
 struct leg {
     struct stream stream;
     struct relay_dir in; /* frames from this leg */
-    uint32_t heard_ms;   /* last byte from it; the low half */
+    uint32_t heard_ms;   /* last byte from it, of now_ms */
     uint8_t pings;       /* since then */
     uint8_t flags;       /* enum leg_flag */
 };
@@ -80,19 +80,12 @@ struct owed {
     } leg[2];
 };
 
+/* Two cache lines for a frame that goes over, one for all else. */
 struct session {
-    struct timer timer; /* first: the wheel hands it back */
-    uint32_t index;
     struct session_table *table;
     struct leg leg[2];
-    struct who *who;
-    union {
-        struct setup *setup; /* until the 101 */
-        struct owed *owed;   /* after it */
-    };
-    uint64_t accepted_ns;
-    uint64_t deadline_ns; /* of the state; RELAY: of the TTL, 0: none */
-    uint64_t data_ns;     /* last data frame, either direction */
+    uint64_t data_ns; /* last data frame, either direction */
+    uint32_t index;
     union {
         uint32_t head_seen; /* HEAD */
         uint32_t idle_s;    /* from the verdict on; 0: no limit */
@@ -101,7 +94,17 @@ struct session {
     uint8_t state, mode;
     uint8_t flags;       /* enum session_flag */
     uint8_t drain_round; /* the drain announcement it has heard */
+
+    struct timer timer;
+    struct who *who;
+    union {
+        struct setup *setup; /* until the 101 */
+        struct owed *owed;   /* after it */
+    };
+    uint64_t accepted_ns;
+    uint64_t deadline_ns; /* of the state; RELAY: of the TTL, 0: none */
 };
+_Static_assert(offsetof(struct session, timer) == 128, "two hot lines");
 _Static_assert(sizeof(struct session) <= 192, "three cache lines a session");
 
 /* Blobs of a few sizes for what varies: idents, setups, grants, owed frames. */
@@ -135,6 +138,7 @@ struct session_table {
     struct timer_wheel wheel;
     uint32_t *generation; /* by index; outlives the object */
     uint64_t now_ns, epoch;
+    uint32_t now_ms; /* of now_ns */
     bool control_up, token_store_unavailable, refusals_as_close;
     uint32_t sessions_max; /* of the policy */
     uint32_t live, pending, lingering;

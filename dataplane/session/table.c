@@ -23,6 +23,7 @@ struct session_table *session_table_create(const struct session_config *c,
     t->config = *c;
     t->env = *env;
     t->now_ns = now_ns;
+    t->now_ms = (uint32_t)(now_ns / NS_A_MS);
     t->sessions_max = c->sessions_max;
     t->generation = calloc(slots, sizeof(*t->generation));
     if (!t->generation || !pool_init(&t->pool, sizeof(struct session), slots, c->huge_pages) ||
@@ -76,8 +77,13 @@ static void gauges(const struct session_table *t) {
     tgw_gauge(t->config.counters, TGW_C_sessions_pending, t->pending);
 }
 
-void session_begin(struct session_table *t, uint64_t now_ns) {
+static void set_time(struct session_table *t, uint64_t now_ns) {
     t->now_ns = now_ns;
+    t->now_ms = (uint32_t)(now_ns / NS_A_MS);
+}
+
+void session_begin(struct session_table *t, uint64_t now_ns) {
+    set_time(t, now_ns);
 }
 
 void *session_accept(struct session_table *t, struct stream stream,
@@ -172,7 +178,7 @@ static void deadline_passed(struct session *s) {
 }
 
 static void timer_fired(void *ctx, struct timer *timer) {
-    struct session *s = (struct session *)timer;
+    struct session *s = (struct session *)((char *)timer - offsetof(struct session, timer));
     struct session_table *t = ctx;
     if (s->state == SESSION_RELAY) {
         policy_timer(s);
@@ -261,7 +267,7 @@ const struct stream_handler session_agent_handler = {agent_connected, agent_read
                                                      agent_writable, agent_closed};
 
 uint32_t session_advance(struct session_table *t, uint64_t now_ns) {
-    t->now_ns = now_ns;
+    set_time(t, now_ns);
     uint32_t fired = timer_wheel_advance(&t->wheel, now_ns, TIMERS_A_TURN);
     drain_advance(t);
     shed_advance(t);

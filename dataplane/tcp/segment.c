@@ -7,13 +7,13 @@
 #include <rte_tcp.h>
 
 static void put16(uint8_t *p, uint16_t v) {
-    p[0] = (uint8_t)(v >> 8);
-    p[1] = (uint8_t)v;
+    uint16_t wire = rte_cpu_to_be_16(v);
+    memcpy(p, &wire, sizeof(wire));
 }
 
 static void put32(uint8_t *p, uint32_t v) {
-    put16(p, (uint16_t)(v >> 16));
-    put16(p + 2, (uint16_t)v);
+    uint32_t wire = rte_cpu_to_be_32(v);
+    memcpy(p, &wire, sizeof(wire));
 }
 
 static uint32_t put_timestamps(const struct tcb *c, uint8_t *o) {
@@ -155,19 +155,20 @@ static bool put_payload(struct tcb *c, struct rte_mbuf *m, uint32_t seq, uint32_
 static bool emit(struct tcb *c, uint32_t seq, uint32_t len, uint8_t flags, uint8_t ecn,
                  uint32_t segment) {
     struct tcp_stack *t = c->stack;
-    uint8_t options[TCP_OPTIONS_MAX];
     struct rte_mbuf *m = net_tx_alloc(t->net);
     if (!m)
         return false;
-    uint32_t opt = put_options(c, options, flags), bytes = sizeof(struct rte_tcp_hdr) + opt;
-    uint8_t *head = (uint8_t *)rte_pktmbuf_append(m, (uint16_t)bytes);
-    if (!head || !put_payload(c, m, seq, len)) {
+    uint8_t *head = rte_pktmbuf_mtod(m, uint8_t *);
+    assert(rte_pktmbuf_tailroom(m) >= sizeof(struct rte_tcp_hdr) + TCP_OPTIONS_MAX);
+    uint32_t opt = put_options(c, head + sizeof(struct rte_tcp_hdr), flags);
+    m->data_len = (uint16_t)(sizeof(struct rte_tcp_hdr) + opt);
+    m->pkt_len = m->data_len;
+    if (!put_payload(c, m, seq, len)) {
         rte_pktmbuf_free(m);
         return false;
     }
     m->tso_segsz = (uint16_t)segment;
     put_header(c, head, seq, opt, flags);
-    memcpy(head + sizeof(struct rte_tcp_hdr), options, opt);
     net_output(t->net, t->now_ns, m, &c->local, &c->remote, ecn, c->iface);
     tgw_count(t->counters, TGW_C_tcp_segments_out, segment ? (len + segment - 1) / segment : 1);
     tcp_note(c, event_of(len, flags), len);

@@ -54,10 +54,9 @@ struct tcp_stack *tcp_create(const struct tcp_config *c, struct net *net, uint64
     t->now_ns = now_ns;
     t->random = c->seed;
     t->next_port = (uint32_t)c->seed;
-    t->ack_young = t->ack_old = (struct tcp_ack_list){POOL_NONE, POOL_NONE};
     memcpy(t->key, c->secret, sizeof(t->key));
     derive_cookie_key(t);
-    if (make_pools(t)) {
+    if (make_pools(t) && tcp_ack_init(t)) {
         timer_wheel_init(&t->wheel, now_ns, t->tcbs.base, tcp_timer_fired, t);
         return t;
     }
@@ -84,6 +83,7 @@ void tcp_destroy(struct tcp_stack *t) {
     tcp_trace_fini(&t->trace);
     flow_table_fini(&t->flows);
     region_unmap(t->out, ((size_t)t->out_mask + 1) * sizeof(*t->out));
+    tcp_ack_fini(t);
     free(t);
 }
 
@@ -124,7 +124,7 @@ uint32_t tcp_now_ms(const struct tcp_stack *t) {
 /* RFC 6528 section 3: a 4 us clock plus a keyed hash of the four-tuple. */
 static uint32_t initial_sequence(const struct tcp_stack *t, const struct tcb *c) {
     const struct flow_key k = {c->local, c->remote, c->lport, c->rport, 0};
-    return (uint32_t)(t->now_ns / 4000) + (uint32_t)flow_hash(t->key + 2, &k);
+    return (uint32_t)(t->now_ns / 4000) + (uint32_t)siphash(t->key + 2, &k, sizeof(k));
 }
 
 struct tcb *tcb_make(struct tcp_stack *t, const struct ip_addr *local, uint16_t lport,
@@ -233,7 +233,7 @@ void tcp_flush(struct tcp_stack *t) {
         c->marked = false;
         if (!c->dead || c->ack_now) /* the dead: the last ACK of what went to TIME_WAIT */
             tcp_output(c);
-        if (!c->dead || c->ack_listed) /* the list's turn marks the dead again */
+        if (!c->dead)
             continue;
         pool_free(&t->tcbs, c);
         tgw_gauge(t->counters, TGW_C_tcp_connections, t->tcbs.used);

@@ -8,9 +8,14 @@
 
 enum { TCP_LISTENERS_MAX = 8 };
 
-/* Connections whose ACK waits, linked by index. */
+/* Connections whose ACK waits. One may have ended since and its TCB be another's: then the
+ * ports tell. */
+struct tcp_ack_entry {
+    uint32_t index, ports;
+};
 struct tcp_ack_list {
-    uint32_t first, last; /* POOL_NONE: empty */
+    struct tcp_ack_entry *entry;
+    uint32_t count;
 };
 
 struct tcp_record {
@@ -53,6 +58,7 @@ struct tcp_stack {
     uint32_t out_mask, out_head, out_tail;
     /* All wait equally long: what began to wait in this period, and in the one before. */
     struct tcp_ack_list ack_young, ack_old;
+    uint32_t ack_capacity;  /* of each; beyond it ACKs do not wait */
     uint64_t ack_period_ns; /* when this period began */
     uint32_t half_open, answers_left;
     uint64_t answers_ns;

@@ -21,7 +21,17 @@ void flow_table_fini(struct flow_table *t) {
 }
 
 uint64_t flow_hash(const uint64_t key[2], const struct flow_key *k) {
-    return siphash(key, k, sizeof(*k));
+    uint64_t word[5];
+    if (!ip_addr_is4(&k->remote)) {
+        memcpy(word, k, sizeof(word));
+        return siphash13(key, word, 5);
+    }
+    uint32_t remote, local;
+    memcpy(&remote, k->remote.b + 12, sizeof(remote));
+    memcpy(&local, k->local.b + 12, sizeof(local));
+    word[0] = (uint64_t)remote << 32 | local;
+    word[1] = (uint32_t)k->lport << 16 | k->rport;
+    return siphash13(key, word, 2);
 }
 
 /* A spare bucket's number, 0 when all are in use. */

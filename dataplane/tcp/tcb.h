@@ -49,9 +49,8 @@ struct tcb {
     uint32_t snd_una, snd_nxt, snd_max, snd_wnd, snd_wl1;
     uint32_t rcv_nxt, rcv_adv; /* rcv_adv: right edge promised so far */
     uint32_t rcv_acked;        /* what our last segment acknowledged */
-    uint32_t ack_next;         /* index of the next one whose ACK waits, or POOL_NONE */
     uint32_t ts_recent;
-    uint32_t cwnd;
+    uint32_t cwnd, srtt_us;
     uint32_t last_in_ms; /* of tcp_now_ms(): differences up to 24 days are looked at */
     uint16_t mss;
     uint8_t state; /* enum tcp_state */
@@ -63,7 +62,7 @@ struct tcb {
     bool dead : 1;   /* to be freed at the flush */
     bool ack_now : 1, probe_now : 1, keepalive_now : 1;
     bool ack_later : 1;  /* an ACK is owed and waits for data to ride on */
-    bool ack_listed : 1; /* on one of the stack's lists of such; freed only when off it */
+    bool ack_listed : 1; /* on one of the stack's lists of such */
     bool want_write : 1, fin_queued : 1, fin_received : 1, fin_acked : 1, passive : 1;
     bool ecn_on : 1;   /* agreed on */
     bool ecn_echo : 1; /* CE came: ECE goes until CWR comes */
@@ -72,7 +71,7 @@ struct tcb {
     /* Line 3: timers and what is seldom asked for. */
     struct timer timer;                /* at or before the earliest deadline */
     uint32_t deadline_ms[TCP_D_COUNT]; /* of tcp_now_ms(); 0: not set */
-    uint32_t srtt_us, rttvar_us;
+    uint32_t rttvar_us;
     uint32_t ssthresh;
     uint32_t iss, irs;
     uint16_t snd_wraps, rcv_wraps; /* of the sequence numbers: counts bytes */
@@ -169,6 +168,8 @@ bool tcp_ack(struct tcb *c, const struct seg *s);
 void tcp_tell_room(struct tcb *c);
 
 /* delack.c */
+bool tcp_ack_init(struct tcp_stack *t);
+void tcp_ack_fini(struct tcp_stack *t);
 /* In-order data came: its ACK goes now, or waits for data to ride on. */
 void tcp_ack_data(struct tcb *c);
 /* The ACKs that have waited long enough. */

@@ -3,7 +3,10 @@
 #include <string.h>
 
 void ws_parser_init(struct ws_parser *p, enum ws_sender sender, uint32_t payload_max) {
-    *p = (struct ws_parser){.sender = (uint8_t)sender, .payload_max = payload_max};
+    uint8_t bits = payload_max == UINT32_MAX ? 64 : 0;
+    while (bits < 64 && UINT64_C(1) << bits < payload_max)
+        bits++;
+    *p = (struct ws_parser){.sender = (uint8_t)sender, .payload_bits = bits};
 }
 
 /* Payload length of section 5.2: the shortest form is the only one. False: it is not. */
@@ -54,7 +57,7 @@ enum ws_result ws_parse(struct ws_parser *p, const uint8_t *data, size_t len, st
         return WS_PROTOCOL;
     if (masked)
         memcpy(f->mask, data + head - 4, 4);
-    if (p->payload_max != UINT32_MAX && f->payload_bytes > p->payload_max)
+    if (p->payload_bits < 64 && f->payload_bytes > UINT64_C(1) << p->payload_bits)
         return WS_TOO_BIG;
     if (f->opcode < WS_CLOSE)
         p->in_message = !f->fin;

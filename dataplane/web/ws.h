@@ -28,7 +28,7 @@ enum ws_sender { WS_FROM_CLIENT, WS_FROM_SERVER };
 struct ws_parser {
     uint8_t sender;       /* enum ws_sender */
     uint8_t in_message;   /* a fragmented data message is open (section 5.4) */
-    uint32_t payload_max; /* of one frame; UINT32_MAX: no limit */
+    uint8_t payload_bits; /* the largest payload of one frame: 2 to the power of it, 64: any */
 };
 
 struct ws_frame {
@@ -43,13 +43,28 @@ enum ws_result {
     WS_FRAME,     /* *f is filled in */
     WS_NEED_MORE, /* header not whole yet */
     WS_PROTOCOL,  /* 1002: reserved bit or opcode, masking, fragmentation, non-minimal length */
-    WS_TOO_BIG,   /* 1009: payload over payload_max */
+    WS_TOO_BIG,   /* 1009: payload over the largest */
 };
 
+/* payload_max is rounded up to a power of two; UINT32_MAX: no limit. */
 void ws_parser_init(struct ws_parser *p, enum ws_sender sender, uint32_t payload_max);
 /* Parse the frame header at the front of data[0..len). On WS_FRAME the fragmentation
  * state has moved on: call once a frame. */
 enum ws_result ws_parse(struct ws_parser *p, const uint8_t *data, size_t len, struct ws_frame *f);
+
+/* The header at the front of data[0..len), len at least 2, if it begins a whole data message
+ * of less than 126 bytes: most frames by far. Its bytes, 0 for whatever else it is (ws_parse
+ * tells); *payload_bytes is the frame's. The fragmentation state stays as it is. */
+static inline uint32_t ws_short_message(const struct ws_parser *p, const uint8_t *data,
+                                        uint32_t *payload_bytes) {
+    bool masked = p->sender == WS_FROM_CLIENT;
+    uint8_t opcode = data[0] & 0x7f;
+    *payload_bytes = data[1] & 0x7f;
+    if (!(data[0] & 0x80) || (opcode != WS_TEXT && opcode != WS_BINARY) || p->in_message ||
+        masked != data[1] >> 7 || *payload_bytes >= 126)
+        return 0;
+    return masked ? 6 : 2;
+}
 
 /* Write a header for an unfragmented frame; mask NULL for a server's. Returns bytes. */
 size_t ws_header(uint8_t out[WS_HEADER_BYTES_MAX], enum ws_opcode op, uint64_t payload_bytes,

@@ -53,6 +53,7 @@ struct browsers {
     struct tgw_endpoint gateway;
     char host[64];
     struct frame echo, discard;
+    uint8_t *plain;       /* the payload that an echo must have */
     uint64_t interval_ns; /* open loop: between a session's keystrokes */
     uint32_t source_hosts, source_next, opening;
     bool resting;
@@ -249,12 +250,24 @@ static bool take_control(struct browser *b, const struct ws_frame *f) {
     return false;
 }
 
+/* Byte for byte what was typed, as far as it is here. */
+static bool is_echo(const struct browser *b, const uint8_t *data, size_t n) {
+    const struct browsers *all = b->all;
+    uint64_t bytes = all->rig->plan.frame_bytes;
+    return b->payload_left <= bytes && memcmp(data, all->plain + bytes - b->payload_left, n) == 0;
+}
+
 static bool take_payload(struct browser *b) {
     const uint8_t *data;
     size_t n = b->stream.ops->peek(b->stream.impl, &data);
     n = n < b->payload_left ? n : b->payload_left;
     if (n == 0)
         return false;
+    if (b->kind == ASK_ECHO && !is_echo(b, data, n)) {
+        b->all->rig->tally.corrupt++;
+        let_go(b, &b->all->rig->tally.lost);
+        return false;
+    }
     b->stream.ops->consume(b->stream.impl, n);
     b->payload_left -= (uint32_t)n;
     b->all->rig->tally.bytes_received += n;
@@ -433,7 +446,12 @@ static bool set_up(struct browsers *all, char *err, size_t err_bytes) {
     if (!tokens_load(&all->tokens, p->tokens, err, err_bytes))
         return false;
     all->browser = calloc(p->sessions, sizeof(*all->browser));
-    if (all->browser && make_frame(&all->echo, ASK_ECHO, p->frame_bytes) &&
+    all->plain = malloc(p->frame_bytes);
+    if (all->plain) {
+        memset(all->plain, 'x', p->frame_bytes);
+        all->plain[0] = ASK_ECHO;
+    }
+    if (all->plain && all->browser && make_frame(&all->echo, ASK_ECHO, p->frame_bytes) &&
         make_frame(&all->discard, ASK_DISCARD, p->frame_bytes))
         return true;
     snprintf(err, err_bytes, "sessions: no memory");
@@ -460,5 +478,6 @@ void browsers_destroy(struct browsers *b) {
     free(b->browser);
     free(b->echo.bytes);
     free(b->discard.bytes);
+    free(b->plain);
     free(b);
 }

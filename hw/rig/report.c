@@ -125,6 +125,7 @@ static void put_sessions(const struct report *r, cJSON *root) {
     put(o, "failed", (double)t->failed);
     put(o, "lost", (double)t->lost);
     put(o, "closed", (double)t->closed);
+    put(o, "corrupt", (double)t->corrupt);
     put(o, "pings_answered", (double)(t->pings + t->agent_pings));
     put(o, "agent_sessions", (double)t->agent_sessions);
     put(o, "agent_refused", (double)t->agent_refused);
@@ -167,14 +168,25 @@ static void put_steps(const struct report *r, cJSON *o) {
 }
 
 static void put_cycles(const struct report *r, cJSON *o) {
-    static const char *const names[] = {
-#define TGW_STAGE(id) #id,
-#include "contract/stage.def"
-#undef TGW_STAGE
-    };
     cJSON *stages = cJSON_AddObjectToObject(o, "cycles");
     for (int i = 0; i < TGW_STAGE_COUNT; i++)
-        put(stages, names[i], (double)(r->sample_end.cycles[i] - r->sample_begin.cycles[i]));
+        put(stages, tgw_stage_name((enum tgw_stage)i),
+            (double)(r->sample_end.cycles[i] - r->sample_begin.cycles[i]));
+}
+
+/* By core: how sessions and frames came to be spread. */
+static void put_cores(const struct report *r, cJSON *o) {
+    const struct bridge *b = &r->watch->bridge;
+    cJSON *cores = cJSON_AddArrayToObject(o, "cores");
+    for (uint32_t i = 0; i < b->cores; i++) {
+        const struct tgw_counters *c = b->core[i].counters;
+        cJSON *core = cJSON_CreateObject();
+        cJSON_AddItemToArray(cores, core);
+        put(core, "sessions_accepted", (double)tgw_counter_get(c, TGW_C_sessions_accepted));
+        put(core, "frames",
+            (double)(tgw_counter_get(c, TGW_C_relay_frames_to_agent) +
+                     tgw_counter_get(c, TGW_C_relay_frames_to_client)));
+    }
 }
 
 static void put_counters(const struct report *r, cJSON *o) {
@@ -217,6 +229,7 @@ static void put_gateway(const struct report *r, cJSON *root) {
     put(o, "rss_bytes_a_session",
         r->rss_open > r->rss_before ? ratio(r->rss_open - r->rss_before, live) : 0);
     put_cycles(r, o);
+    put_cores(r, o);
     put_counters(r, o);
 }
 

@@ -22,6 +22,7 @@ struct tally {
     uint64_t typed, answered;                       /* frames of ASK_ECHO */
     uint64_t bytes_sent, bytes_received;            /* payload, browsers */
     uint64_t pings;                                 /* answered by browsers */
+    uint64_t corrupt;                               /* echoes that are not what was typed */
     uint64_t agent_sessions, agent_frames, agent_bytes_sent, agent_bytes_received, agent_pings;
     uint64_t agent_refused; /* upgrades without a grant */
 };

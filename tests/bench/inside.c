@@ -3,9 +3,11 @@
  * instructions every time (it collects inside measured_turns alone). Prints cycles a
  * frame as the minimum, the tenth and the half of many short stretches.
  *
- *   bench-inside SESSIONS SCENARIO FRAME_BYTES STRETCHES [TYPING [TLS_DIR]]
+ *   bench-inside SESSIONS SCENARIO FRAME_BYTES STRETCHES [TYPING [TLS_DIR [CORES]]]
  *
- * TLS_DIR: browsers speak TLS, with what platform/lab/certificates.sh has put there. */
+ * TLS_DIR: browsers speak TLS, with what platform/lab/certificates.sh has put there; "-":
+ * plain. CORES: so many workers take turns, their ports spread in software. */
+#include "drivers/spread.h"
 #include "hw/rig/pace.h"
 #include "hw/rig/watch.h"
 #include "ports.h"
@@ -19,7 +21,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { MBUFS = 16383, RIG_TURNS = 4, TURN_NS = 10000, ERROR_BYTES = 300 };
+enum { MBUFS = 16383, RIG_TURNS = 4, TURN_NS = 10000, ERROR_BYTES = 300, CORES_MAX = 4 };
 
 struct inside {
     struct rig rig;
@@ -27,8 +29,9 @@ struct inside {
     struct pace pace;
     uint64_t now_ns; /* virtual: a run repeats to the instruction */
     struct shm_region region;
-    struct worker_signals signals;
-    struct worker *worker;
+    uint32_t cores;
+    struct worker_signals signals[CORES_MAX];
+    struct worker *worker[CORES_MAX];
     const char *tls_dir; /* NULL: plain */
     struct tls_context *tls_context;
     struct tls_workers *handshakes;
@@ -93,31 +96,44 @@ static void start_tls(struct inside *b, uint32_t sessions, struct worker_config 
     free(files);
 }
 
-static void start_gateway(struct inside *b, uint32_t sessions) {
+static void start_worker(struct inside *b, uint32_t core, uint32_t sessions) {
     static const char *const addr[2] = {"198.18.0.2/24", "198.18.1.2/24"};
-    snprintf(b->path, sizeof(b->path), "/dev/shm/tgw-inside.%d", (int)getpid());
-    check(shm_region_create(&b->region, b->path, 1, b->err, sizeof(b->err)), b->err);
-    shm_region_publish(&b->region);
-    struct tgw_counters *counters = shm_region_counters(&b->region, 0);
-    struct worker_config c = {.public_port = 80,
+    struct tgw_counters *counters = shm_region_counters(&b->region, core);
+    struct worker_config c = {.core = core,
+                              .cores = b->cores,
+                              .public_port = 80,
                               .spin = true,
                               .counters = counters,
-                              .cmd_ring = shm_region_cmd_ring(&b->region, 0),
-                              .event_ring = shm_region_event_ring(&b->region, 0),
-                              .signals = &b->signals};
+                              .cmd_ring = shm_region_cmd_ring(&b->region, core),
+                              .event_ring = shm_region_event_ring(&b->region, core),
+                              .signals = &b->signals[core]};
     c.net = (struct net_config){.iface_count = 2, .pool = b->mbufs[0], .counters = counters};
     for (int i = 0; i < 2; i++) {
-        c.net.iface[i] = (struct net_iface_config){.port = b->ours[i], .addr_count = 1};
+        c.net.iface[i] =
+            (struct net_iface_config){.port = b->ours[i], .queue = (uint16_t)core, .addr_count = 1};
         ip_prefix_parse(addr[i], true, &c.net.iface[i].addr[0]);
     }
     c.net.iface[0].has_gateway4 = ip_addr_parse("198.18.0.1", &c.net.iface[0].gateway4);
     worker_tcp_config(&c.tcp, sessions, counters);
     c.session = (struct session_config){
-        .sessions_max = sessions, .relay_buffer_bytes = 262144, .counters = counters};
+        .core = core, .sessions_max = sessions, .relay_buffer_bytes = 262144, .counters = counters};
     if (b->tls_dir)
         start_tls(b, sessions, &c);
-    b->worker = worker_create(&c, b->now_ns, b->err, sizeof(b->err));
-    check(b->worker != NULL, b->err);
+    b->worker[core] = worker_create(&c, b->now_ns, b->err, sizeof(b->err));
+    check(b->worker[core] != NULL, b->err);
+}
+
+static void start_gateway(struct inside *b, uint32_t sessions) {
+    snprintf(b->path, sizeof(b->path), "/dev/shm/tgw-inside.%d", (int)getpid());
+    check(shm_region_create(&b->region, b->path, b->cores, b->err, sizeof(b->err)), b->err);
+    for (int i = 0; b->cores > 1 && i < 2; i++) {
+        b->ours[i] =
+            port_spread_wrap(b->ours[i], (uint16_t)b->cores, b->mbufs[0], b->err, sizeof(b->err));
+        check(b->ours[i] != NULL, b->err);
+    }
+    shm_region_publish(&b->region);
+    for (uint32_t core = 0; core < b->cores; core++)
+        start_worker(b, core, sessions);
     b->region.shm->tsc_hz = rte_get_timer_hz();
 }
 
@@ -130,7 +146,7 @@ static void start_rig(struct inside *b, const char *sessions, const char *scenar
     snprintf(text, sizeof(text),
              "{%s\"scenario\":\"%s\",\"sessions\":%s,\"typing_sessions\":%s,\"frame_bytes\":%s,"
              "\"verdicts\":true,\"region\":\"%s\",\"opening_max\":128,\"ramp_per_s\":200000,"
-             "\"settle_ms\":100,\"duration_ms\":3600000,\"machine\":{\"ports\":["
+             "\"settle_ms\":5,\"duration_ms\":3600000,\"machine\":{\"ports\":["
              "{\"name\":\"client\",\"driver\":\"sim\",\"addresses\":[\"198.18.0.1/24\"]},"
              "{\"name\":\"node\",\"driver\":\"sim\",\"addresses\":[\"198.18.1.1/24\"]}]}}",
              tls, scenario, sessions, typing, frame_bytes, b->path);
@@ -138,7 +154,8 @@ static void start_rig(struct inside *b, const char *sessions, const char *scenar
     b->rig.now_ns = b->now_ns;
     check(rig_start(&b->rig, b->theirs, b->mbufs[1], b->err, sizeof(b->err)), b->err);
     check(watch_start(&b->watch, &b->rig.plan, b->rig.now_ns, b->err, sizeof(b->err)), b->err);
-    atomic_store(&b->signals.control_epoch, atomic_load(&b->region.shm->control_epoch));
+    for (uint32_t i = 0; i < b->cores; i++)
+        atomic_store(&b->signals[i].control_epoch, atomic_load(&b->region.shm->control_epoch));
     pace_init(&b->pace, &b->rig);
 }
 
@@ -152,11 +169,15 @@ static void rig_turns(struct inside *b) {
 }
 
 /* Until all that came in is out. What callgrind collects. */
-__attribute__((noinline)) uint64_t measured_turns(struct worker *w, uint64_t now_ns);
-uint64_t measured_turns(struct worker *w, uint64_t now_ns) {
+__attribute__((noinline)) uint64_t measured_turns(const struct inside *b);
+uint64_t measured_turns(const struct inside *b) {
     uint64_t from = rte_rdtsc();
-    while (worker_turn(w, now_ns))
-        ;
+    uint32_t work = 1;
+    while (work) {
+        work = 0;
+        for (uint32_t i = 0; i < b->cores; i++)
+            work += worker_turn(b->worker[i], b->now_ns);
+    }
     return rte_rdtsc() - from;
 }
 
@@ -171,7 +192,7 @@ static double stretch(struct inside *b, uint64_t *units) {
     uint64_t bytes = b->rig.tally.bytes_received;
     watch_sample(&b->watch, &from);
     rig_turns(b);
-    uint64_t cycles = measured_turns(b->worker, b->now_ns);
+    uint64_t cycles = measured_turns(b);
     watch_sample(&b->watch, &to);
     *units = b->rig.plan.scenario == SCENARIO_flood ? (b->rig.tally.bytes_received - bytes) / 1024
                                                     : watch_frames(&from, &to);
@@ -222,18 +243,21 @@ static void measure(struct inside *b, uint32_t stretches) {
 
 int main(int argc, char **argv) {
     static struct inside b;
-    if (argc < 5 || argc > 7) {
+    if (argc < 5 || argc > 8) {
         fprintf(stderr, "usage: bench-inside SESSIONS SCENARIO FRAME_BYTES STRETCHES "
-                        "[TYPING [TLS_DIR]]\n");
+                        "[TYPING [TLS_DIR [CORES]]]\n");
         return 2;
     }
-    b.tls_dir = argc == 7 ? argv[6] : NULL;
+    b.tls_dir = argc >= 7 && strcmp(argv[6], "-") != 0 ? argv[6] : NULL;
+    b.cores = argc == 8 ? (uint32_t)strtoul(argv[7], NULL, 10) : 1;
+    check(b.cores >= 1 && b.cores <= CORES_MAX && (b.cores == 1 || !b.tls_dir), "CORES");
     start_eal(&b);
     start_gateway(&b, (uint32_t)strtoul(argv[1], NULL, 10));
     start_rig(&b, argv[1], argv[2], argv[3], argc >= 6 ? argv[5] : "0");
     while (b.pace.phase < PHASE_MEASURE) {
         rig_turns(&b);
-        worker_turn(b.worker, b.now_ns);
+        for (uint32_t i = 0; i < b.cores; i++)
+            worker_turn(b.worker[i], b.now_ns);
     }
     fprintf(stderr, "opened %lu refused %lu failed %lu %s\n", b.rig.tally.opened,
             b.rig.tally.refused, b.rig.tally.failed, b.rig.refusal);
@@ -242,7 +266,8 @@ int main(int argc, char **argv) {
     measure(&b, (uint32_t)strtoul(argv[4], NULL, 10));
     watch_stop(&b.watch);
     uint64_t all_kb = rss_kb();
-    worker_destroy(b.worker);
+    for (uint32_t i = 0; i < b.cores; i++)
+        worker_destroy(b.worker[i]);
     printf("gateway %lu MiB resident, %lu bytes a session\n", (all_kb - rss_kb()) / 1024,
            b.rig.tally.opened ? (all_kb - rss_kb()) * 1024 / b.rig.tally.opened : 0);
     tls_workers_destroy(b.handshakes);

@@ -1,7 +1,7 @@
 #!/bin/sh
 # The benchmarks: tgw-rig against tgw-dataplane over memif, a core each, and the gateway's
 # core alone in one thread with the rig (cycles that a busy machine cannot blur).
-#   sh tests/bench/run.sh [--quick] [--million] [--out DIR]
+#   sh tests/bench/run.sh [--quick] [--million] [--only NAME] [--out DIR]
 # Every report (JSON) and its plots lie in DIR, /tmp/tgw-bench if none is named.
 set -eu
 cd "$(dirname "$0")/../.."
@@ -9,10 +9,16 @@ cd "$(dirname "$0")/../.."
 out=/tmp/tgw-bench
 seconds=5
 million=no
+only=
 while [ $# -gt 0 ]; do
     case "$1" in
     --quick) seconds=2 ;;
     --million) million=yes ;;
+    --only)
+        [ $# -ge 2 ] || { sed -n '4p' "$0" >&2; exit 2; }
+        shift
+        only=$1
+        ;;
     --out)
         [ $# -ge 2 ] || { sed -n '4p' "$0" >&2; exit 2; }
         shift
@@ -26,6 +32,7 @@ done
 run=/run/tgw/bench
 runs=hw/rig/runs
 mkdir -p $run "$out"
+[ -n "$only" ] || rm -f "$out/inside.txt"
 [ -s $run/agent.secret ] ||
     (umask 077 && head -c 32 /dev/urandom | od -An -tx1 | tr -d ' \n' >$run/agent.secret)
 gateway=
@@ -54,6 +61,7 @@ start_gateway() {
 
 play() { # NAME RUN [KEY=VALUE ...]
     name=$1
+    [ -z "$only" ] || [ "$only" = "$name" ] || return 0
     file=$runs/$2.json
     shift 2
     start_gateway
@@ -69,17 +77,18 @@ value() { # NAME GROUP KEY
         "$out/$1.json" "$2" "$3"
 }
 
-echo "== one thread, in-memory wires: cycles (flood: a KiB of output)"
 rounds=4000
 [ $seconds -gt 2 ] || rounds=1000
+[ -n "$only" ] || echo "== one thread, in-memory wires: cycles (flood: a KiB of output)"
 for args in "1000 echo 64 $rounds" "100000 echo 64 $rounds" "100000 idle 64 $rounds 1000" \
-    "16 flood 64 $rounds"; do
+    "16 flood 64 $rounds" "1000 echo 64 $rounds 0 - 2"; do
     # shellcheck disable=SC2086
-    build/tests/bench/bench-inside $args 2>/dev/null
+    [ -n "$only" ] || build/tests/bench/bench-inside $args 2>/dev/null | tee -a "$out/inside.txt"
 done
 
 echo "== over memif, the gateway on CPU 1, the rig on CPU 0"
 play echo echo
+[ -s "$out/echo.json" ] || { echo "run.sh: the echo run goes first" >&2; exit 1; }
 rate=$(($(value echo rates answered_per_s) * 7 / 10))
 play load70 load rate_per_s=$rate
 play flood flood

@@ -284,7 +284,7 @@ static void metrics_tell_what_happened(void) {
     bench->region.shm->port_count = 1;
     strcpy(bench->region.shm->port[0].name, "client");
     atomic_store(&c->cycles[TGW_STAGE_idle], 250);
-    atomic_store(&c->cycles[TGW_STAGE_stack], 750);
+    atomic_store(&c->cycles[TGW_STAGE_tcp], 750);
     bench_turn(2 * (uint64_t)SECOND);
     char *text = metrics_text(&bench->g);
     CU_ASSERT_PTR_NOT_NULL_FATAL(text);

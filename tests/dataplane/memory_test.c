@@ -214,7 +214,13 @@ static void open_side(struct world *w, struct side *s, const char *addr, uint32_
 }
 
 static void open_world(struct world *w) {
-    const struct session_env env = {dial, set_owner, emit, has_room, is_starving, random_bytes, w};
+    const struct session_env env = {.dial = dial,
+                                    .set_owner = set_owner,
+                                    .emit = emit,
+                                    .room = has_room,
+                                    .starving = is_starving,
+                                    .random = random_bytes,
+                                    .ctx = w};
     struct port *pair[2];
     *w = (struct world){.now_ns = UINT64_C(5000000000)};
     CU_ASSERT_TRUE_FATAL(port_sim_pair(pair, 1500, 4096));

@@ -247,8 +247,13 @@ static void make_hosts(struct gateway *g, struct rng *r) {
         c.use_ecn = rng_chance(r, 500);
         world_host(w, at[i], i == GATEWAY_HOST ? 2 : 1, &c);
     }
-    const struct session_env env = {env_dial,     env_set_owner, env_emit, env_room,
-                                    env_starving, env_random,    g};
+    const struct session_env env = {.dial = env_dial,
+                                    .set_owner = env_set_owner,
+                                    .emit = env_emit,
+                                    .room = env_room,
+                                    .starving = env_starving,
+                                    .random = env_random,
+                                    .ctx = g};
     const struct session_config sc = {.sessions_max = SESSIONS,
                                       .relay_buffer_bytes = (uint32_t)rng_scale(r, 4096, 262144),
                                       .counters = &w->host[GATEWAY_HOST].counters};

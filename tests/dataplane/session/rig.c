@@ -173,8 +173,13 @@ void rig_init(struct rig *r, uint32_t sessions_max) {
     *r =
         (struct rig){.now_ns = 1000000000, .events_room = RIG_EVENTS, .random = 0x9e3779b97f4a7c15};
     r->event = calloc(RIG_EVENTS, sizeof(*r->event));
-    const struct session_env env = {env_dial,     env_set_owner, env_emit, env_room,
-                                    env_starving, env_random,    r};
+    const struct session_env env = {.dial = env_dial,
+                                    .set_owner = env_set_owner,
+                                    .emit = env_emit,
+                                    .room = env_room,
+                                    .starving = env_starving,
+                                    .random = env_random,
+                                    .ctx = r};
     const struct session_config config = {.core = 3,
                                           .sessions_max = sessions_max,
                                           .relay_buffer_bytes = 1 << 16,

@@ -1,0 +1,39 @@
+/* Where a core's cycles go. Whole stages (rx, timers, rings, tx, idle) are charged as they
+ * end. What happens to a burst between port and session is measured for one burst in
+ * SAMPLE_EVERY, room by room; the bursts since the last sample are taken to have spent
+ * their time alike, so that the sum of all stages is exact. */
+#ifndef TGW_DATAPLANE_STAGES_H
+#define TGW_DATAPLANE_STAGES_H
+
+#include "core/probe.h"
+#include "core/stream.h"
+#include "net/net.h"
+
+struct stages {
+    struct tgw_counters *counters;
+    struct probe probe;
+    uint64_t since_tsc;
+    uint64_t unsplit; /* cycles of bursts since the last sample */
+    uint32_t bursts;
+    const struct stream_handler *client, *agent, *tls; /* the rooms' own */
+    struct stream_handler on_client, on_agent, on_tls; /* in front of them */
+};
+
+void stages_init(struct stages *s, struct tgw_counters *counters);
+/* Charge what passed since the last call to `stage`. */
+void stages_charge(struct stages *s, enum tgw_stage stage);
+/* Around net_input: charged to net, tcp, tls, ws and relay. */
+void stages_burst_begin(struct stages *s);
+void stages_burst_end(struct stages *s);
+
+/* For net_ops: tcp_input and tcp_input_burst as a stage. Like the handlers, on the core that called
+ * stages_use last only. */
+void stages_tcp_input(void *stack, const struct seg *seg, struct rte_mbuf *m);
+void stages_tcp_input_burst(void *stack, const struct seg *seg, struct rte_mbuf *const *m,
+                            uint16_t count);
+/* The handler that notes its room and calls the one given. */
+const struct stream_handler *stages_wrap(struct stages *s, const struct stream_handler *inner);
+/* The samples of this thread are s's: once, before the first burst. */
+void stages_use(struct stages *s);
+
+#endif

@@ -1,0 +1,274 @@
+/* A kernel client and a kernel agent for comparisons: WebSocket echo over ordinary sockets,
+ * one thread each, so that any proxy can stand between them.
+ *
+ *   wsload agent ADDRESS PORT
+ *   wsload client ADDRESS PORT SESSIONS BYTES SECONDS [TOKENS]
+ *
+ * The client keeps one frame under way a session and prints one JSON line. TOKENS: a file
+ * of "ALLOCATION TOKEN" lines. */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/tcp.h>
+#include <openssl/evp.h>
+#include <openssl/sha.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { CONNS_MAX = 20000, BUFFER = 4096, HEAD_MAX = 2048, EVENTS = 256, SAMPLES = 1 << 20 };
+static const char KEY[] = "dGhlIHNhbXBsZSBub25jZQ==";
+
+struct conn {
+    int fd;
+    bool upgraded;
+    uint32_t have;
+    uint64_t sent_ns;
+    uint8_t buffer[BUFFER];
+};
+
+static struct conn *conns;
+static int epoll;
+static uint8_t frame[BUFFER];
+static size_t frame_bytes;
+static uint32_t payload_bytes, *sample, samples, open_sessions;
+static uint64_t echoes;
+static bool measuring;
+
+static uint64_t now_ns(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+_Noreturn static void die(const char *what) {
+    fprintf(stderr, "wsload: %s: %s\n", what, strerror(errno));
+    exit(1);
+}
+
+static struct sockaddr_in address(const char *host, const char *port) {
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(port))};
+    if (inet_pton(AF_INET, host, &a.sin_addr) != 1)
+        die(host);
+    return a;
+}
+
+static void watch(struct conn *c, int fd) {
+    struct epoll_event e = {.events = EPOLLIN, .data.ptr = c};
+    int on = 1;
+    c->fd = fd;
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    fcntl(fd, F_SETFL, O_NONBLOCK);
+    if (epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &e) != 0)
+        die("epoll");
+}
+
+static void put(struct conn *c, const void *data, size_t len) {
+    if (write(c->fd, data, len) != (ssize_t)len)
+        die("write");
+}
+
+static void take(struct conn *c, size_t n) {
+    c->have -= (uint32_t)n;
+    memmove(c->buffer, c->buffer + n, c->have);
+}
+
+static void answer_upgrade(struct conn *c) {
+    char out[256];
+    uint8_t *end = memmem(c->buffer, c->have, "\r\n\r\n", 4);
+    if (!end)
+        return;
+    const char *key = memmem(c->buffer, c->have, "Sec-WebSocket-Key: ", 19);
+    if (!key)
+        die("request without a key");
+    char text[64];
+    unsigned char digest[SHA_DIGEST_LENGTH], accept[32];
+    snprintf(text, sizeof(text), "%.24s258EAFA5-E914-47DA-95CA-C5AB0DC85B11", key + 19);
+    SHA1((unsigned char *)text, strlen(text), digest);
+    EVP_EncodeBlock(accept, digest, sizeof(digest));
+    int n = snprintf(out, sizeof(out),
+                     "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
+                     "Connection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n\r\n",
+                     accept);
+    take(c, (size_t)(end + 4 - c->buffer));
+    put(c, out, (size_t)n);
+    c->upgraded = true;
+}
+
+/* Frames of less than 126 bytes alone are spoken here. */
+static void echo_frames(struct conn *c) {
+    while (c->have >= 6) {
+        uint32_t n = c->buffer[1] & 0x7f, whole = n + 6;
+        uint8_t out[2 + 125];
+        if (c->have < whole)
+            return;
+        if ((c->buffer[0] & 0x0f) == 2) {
+            out[0] = 0x82;
+            out[1] = (uint8_t)n;
+            for (uint32_t i = 0; i < n; i++)
+                out[2 + i] = c->buffer[6 + i] ^ c->buffer[2 + i % 4];
+            put(c, out, 2 + n);
+        }
+        take(c, whole);
+    }
+}
+
+static void type(struct conn *c) {
+    c->sent_ns = now_ns();
+    put(c, frame, frame_bytes);
+}
+
+static void take_echoes(struct conn *c) {
+    while (c->have >= 2) {
+        uint32_t whole = (c->buffer[1] & 0x7fu) + 2;
+        if (c->have < whole)
+            return;
+        if (c->buffer[0] == 0x82 && whole == payload_bytes + 2) {
+            if (measuring && samples < SAMPLES)
+                sample[samples++] = (uint32_t)(now_ns() - c->sent_ns);
+            echoes++;
+            type(c);
+        }
+        take(c, whole);
+    }
+}
+
+static void take_101(struct conn *c) {
+    uint8_t *end = memmem(c->buffer, c->have, "\r\n\r\n", 4);
+    if (!end)
+        return;
+    if (memcmp(c->buffer, "HTTP/1.1 101", 12) != 0) {
+        fprintf(stderr, "wsload: refused: %.*s\n", (int)c->have, c->buffer);
+        exit(1);
+    }
+    take(c, (size_t)(end + 4 - c->buffer));
+    c->upgraded = true;
+    open_sessions++;
+    type(c);
+}
+
+static void readable(struct conn *c, bool agent) {
+    ssize_t n = read(c->fd, c->buffer + c->have, BUFFER - c->have);
+    if (n < 0 && errno == EAGAIN)
+        return;
+    if (n <= 0) {
+        if (!agent)
+            die("a session ended");
+        close(c->fd);
+        free(c);
+        return;
+    }
+    c->have += (uint32_t)n;
+    if (agent && !c->upgraded)
+        answer_upgrade(c);
+    else if (!c->upgraded)
+        take_101(c);
+    if (c->upgraded && agent)
+        echo_frames(c);
+    else if (c->upgraded)
+        take_echoes(c);
+}
+
+static void turn(bool agent, int timeout_ms) {
+    struct epoll_event e[EVENTS];
+    int n = epoll_wait(epoll, e, EVENTS, timeout_ms);
+    for (int i = 0; i < n; i++)
+        readable(e[i].data.ptr, agent);
+}
+
+_Noreturn static void run_agent(char **arg) {
+    struct sockaddr_in a = address(arg[0], arg[1]);
+    int on = 1, listener = socket(AF_INET, SOCK_STREAM, 0);
+    setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+    if (bind(listener, (struct sockaddr *)&a, sizeof(a)) != 0 || listen(listener, 4096) != 0)
+        die("listen");
+    fcntl(listener, F_SETFL, O_NONBLOCK);
+    for (;;) {
+        int fd = accept(listener, NULL, NULL);
+        if (fd < 0) {
+            turn(true, 5);
+            continue;
+        }
+        struct conn *c = calloc(1, sizeof(*c));
+        if (!c)
+            die("memory");
+        watch(c, fd);
+    }
+}
+
+static void connect_one(struct conn *c, const struct sockaddr_in *a, unsigned i, FILE *tokens) {
+    char allocation[65], token[65], out[HEAD_MAX];
+    snprintf(allocation, sizeof(allocation), "peer-%u", i);
+    snprintf(token, sizeof(token), "peer-token-%010u", i);
+    if (tokens && fscanf(tokens, "%64s %64s", allocation, token) != 2)
+        die("tokens: too few");
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    if (fd < 0 || connect(fd, (const struct sockaddr *)a, sizeof(*a)) != 0)
+        die("connect");
+    watch(c, fd);
+    int n = snprintf(out, sizeof(out),
+                     "GET /ws/terminal/%s HTTP/1.1\r\nHost: gateway\r\nUpgrade: websocket\r\n"
+                     "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+                     "Sec-WebSocket-Key: %s\r\nSec-WebSocket-Protocol: %s\r\n\r\n",
+                     allocation, KEY, token);
+    put(c, out, (size_t)n);
+}
+
+static int by_value(const void *a, const void *b) {
+    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+    return (x > y) - (x < y);
+}
+
+static int run_client(int count, char **arg) {
+    struct sockaddr_in a = address(arg[0], arg[1]);
+    unsigned sessions = (unsigned)atoi(arg[2]);
+    payload_bytes = (uint32_t)atoi(arg[3]);
+    double seconds = atof(arg[4]);
+    FILE *tokens = count > 5 ? fopen(arg[5], "re") : NULL;
+    conns = calloc(sessions, sizeof(*conns));
+    sample = calloc(SAMPLES, sizeof(*sample));
+    if (!conns || !sample || payload_bytes > 125 || (count > 5 && !tokens))
+        die("arguments");
+    frame[0] = 0x82;
+    frame[1] = (uint8_t)(0x80 | payload_bytes);
+    frame_bytes = 6 + payload_bytes;
+    memset(frame + 6, 'x', payload_bytes);
+    for (unsigned i = 0; i < sessions; i++) {
+        connect_one(&conns[i], &a, i, tokens);
+        turn(false, 0);
+    }
+    while (open_sessions < sessions)
+        turn(false, 10);
+    for (uint64_t until = now_ns() + 500000000; now_ns() < until;)
+        turn(false, 10);
+    printf("ready\n");
+    fflush(stdout);
+    measuring = true;
+    uint64_t before = echoes, from_ns = now_ns(), until = from_ns + (uint64_t)(seconds * 1e9);
+    while (now_ns() < until)
+        turn(false, 10);
+    double took = (double)(now_ns() - from_ns) / 1e9;
+    qsort(sample, samples, sizeof(*sample), by_value);
+    printf("{\"sessions\":%u,\"bytes\":%u,\"seconds\":%.3f,\"echoes\":%lu,\"p50_us\":%.1f,"
+           "\"p99_us\":%.1f}\n",
+           sessions, payload_bytes, took, echoes - before,
+           samples ? (double)sample[samples / 2] / 1e3 : 0,
+           samples ? (double)sample[(uint64_t)samples * 99 / 100] / 1e3 : 0);
+    return 0;
+}
+
+int main(int argc, char **argv) {
+    epoll = epoll_create1(EPOLL_CLOEXEC);
+    if (argc == 4 && strcmp(argv[1], "agent") == 0)
+        run_agent(argv + 2);
+    if (argc >= 7 && strcmp(argv[1], "client") == 0)
+        return run_client(argc - 2, argv + 2);
+    fprintf(stderr, "usage: wsload agent ADDRESS PORT\n"
+                    "       wsload client ADDRESS PORT SESSIONS BYTES SECONDS [TOKENS]\n");
+    return 2;
+}
