@@ -128,7 +128,7 @@ if [ "$quick" = no ]; then
     unit build-asan asan
     packet build-asan asan
     say "fuzzers"
-    tap "fuzz" 400 sh tests/fuzz/run.sh build-asan 56
+    tap "fuzz" 400 sh tests/fuzz/run.sh build-asan 63
     say "simulation, more seeds"
     tap "sim more seeds" 120 build/tests/test-sim --first 100000 --seeds 1000000 --stop-after 60
     check "format" 60 sh tests/lib/format.sh

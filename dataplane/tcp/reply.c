@@ -3,7 +3,7 @@
 #include <rte_mbuf.h>
 #include <rte_tcp.h>
 
-enum { OPTIONS_MAX = 24, ANSWERS_A_SECOND = 100 };
+enum { OPTIONS_MAX = 24, ANSWERS_MIN = 50, ANSWERS_SPAN = 100 };
 
 static void put16(uint8_t *p, uint32_t v) {
     p[0] = (uint8_t)(v >> 8);
@@ -80,10 +80,20 @@ void tcp_send_rst(struct tcp_stack *t, const struct seg *s) {
         tgw_count(t->counters, TGW_C_tcp_resets_out, 1);
 }
 
+/* splitmix64 */
+static uint64_t next_random(struct tcp_stack *t) {
+    uint64_t z = t->random += UINT64_C(0x9e3779b97f4a7c15);
+    z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+    z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
+    return z ^ z >> 31;
+}
+
+/* A limit that is known and shared tells a blind attacker by what is left of it whether a
+ * guess was right (CVE-2016-5696): so each second draws its own. */
 bool tcp_answer_allowed(struct tcp_stack *t) {
     if (t->now_ns - t->answers_ns >= UINT64_C(1000000000)) {
         t->answers_ns = t->now_ns;
-        t->answers_left = ANSWERS_A_SECOND;
+        t->answers_left = ANSWERS_MIN + (uint32_t)(next_random(t) % ANSWERS_SPAN);
     }
     if (t->answers_left == 0)
         return false;

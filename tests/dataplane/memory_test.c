@@ -19,6 +19,7 @@ enum {
     BURST = 128,
     OPENING_MAX = 64,
     AGENT_PORT = 7681,
+    AGENTS_MAX = 2 * SESSIONS,
 };
 
 /* As an API service would name things: UUIDs and short words. */
@@ -49,7 +50,9 @@ struct world {
         unsigned count;
     } auth;
     unsigned opening, open, ended;
-    struct browser *browser;
+    struct browser *browser; /* [SESSIONS] */
+    struct agent *agent;     /* [AGENTS_MAX] */
+    unsigned agents;
 };
 
 /* A browser, or an agent's end: what it has read decides what it does next. */
@@ -122,7 +125,6 @@ static void browser_closed(void *user, enum stream_end why) {
 static void agent_closed(void *user, enum stream_end why) {
     (void)why;
     ((struct agent *)user)->w->ended++;
-    free(user);
 }
 
 static const struct stream_handler browser_handler = {browser_connected, browser_readable, nothing,
@@ -131,11 +133,12 @@ static const struct stream_handler agent_handler = {nothing, agent_readable, not
 
 static void *agent_accepted(void *ctx, struct stream s, const struct tgw_endpoint *local,
                             const struct tgw_endpoint *remote) {
-    struct agent *a = malloc(sizeof(*a));
+    struct world *w = ctx;
+    struct agent *a = w->agents < AGENTS_MAX ? &w->agent[w->agents++] : NULL;
     (void)local;
     (void)remote;
     if (a)
-        *a = (struct agent){ctx, s};
+        *a = (struct agent){w, s};
     return a;
 }
 
@@ -232,7 +235,8 @@ static void open_world(struct world *w) {
         .sessions_max = SESSIONS, .relay_buffer_bytes = 262144, .counters = w->gateway.counters};
     w->sessions = session_table_create(&sc, &env, w->now_ns);
     w->browser = calloc(SESSIONS, sizeof(*w->browser));
-    CU_ASSERT_FATAL(w->sessions && w->browser);
+    w->agent = calloc(AGENTS_MAX, sizeof(*w->agent));
+    CU_ASSERT_FATAL(w->sessions && w->browser && w->agent);
     session_control(w->sessions, true, 1);
     const struct tcp_listener front = {gateway_accepted, w, &session_client_handler};
     const struct tcp_listener back = {agent_accepted, w, &agent_handler};
@@ -312,6 +316,7 @@ static void close_world(struct world *w) {
     free(w->outside.counters);
     free(w->gateway.counters);
     free(w->browser);
+    free(w->agent);
     CU_ASSERT_EQUAL(rte_mempool_in_use_count(mbufs), 0);
 }
 

@@ -7,7 +7,7 @@ cd "$(dirname "$0")/../.." || exit 1
 build=$1
 seconds=$2
 shift 2
-[ $# != 0 ] || set -- commands events http1 net seg tcp ws
+[ $# != 0 ] || set -- commands events http1 net seg tcp tls ws ws_oracle
 targets=""
 for name; do
     targets="$targets tests/fuzz/fuzz-$name"
