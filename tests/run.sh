@@ -70,9 +70,13 @@ unit() { # DIR LABEL [RUNNER...]
     shift 2
     for program in "$dir"/tests/test-*; do
         [ -f "$program" ] && [ -x "$program" ] || continue
+        case " $leave_out " in *" ${program##*/test-} "*) continue ;; esac
         tap "$label ${program##*/test-}" 300 "$@" "$program"
     done
 }
+
+# Programs that `unit` does not run where it is called next.
+leave_out=""
 
 packet() { # DIR LABEL [RUNNER...]
     dir=$1
@@ -139,7 +143,12 @@ if [ "$quick" = no ]; then
     threads
     say "arm64, under qemu-user"
     check "build arm64" 900 sh platform/debian/arm64.sh
+    # Not for qemu-user, which is no arm64 kernel: it has no system call filters, knows
+    # nothing of packet sockets' versions, and keeps a program's memory in a copy of its own.
+    # The emulated machine below runs the whole dataplane on a real one.
+    leave_out="control-confine drivers-kernel tls-hide"
     unit build-arm64 arm64 sh platform/debian/arm64-run.sh
+    leave_out=""
     packet build-arm64 arm64 sh platform/debian/arm64-run.sh
     say "packages"
     tap "packages" 300 /usr/bin/python3 tests/platform/package_test.py

@@ -135,7 +135,7 @@ class Gateway:
         return self.ready()
 
     def ready(self):
-        wait_for(f"gateway {self.number} ready", lambda: self.get("/readyz").status == 200, 20)
+        wait_for(f"gateway {self.number} ready", lambda: self.get("/readyz").status == 200, 60)
         return self
 
     def unready(self, *reasons):
