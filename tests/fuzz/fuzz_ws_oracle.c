@@ -41,8 +41,11 @@ static void ours(uint8_t *data, size_t *size, struct seen *s) {
             data[at] = (uint8_t)((data[at] & 0xf0) | WS_BINARY);
         if (ws_parse(&p, data + at, *size - at, &f) != WS_FRAME)
             return;
+        size_t behind = *size - at - f.header_bytes;
+        if (f.payload_bytes && !behind) /* wslay tells of a frame with its first byte */
+            return;
         note(s, f.opcode, f.fin, f.payload_bytes);
-        if (f.opcode == WS_CLOSE || f.payload_bytes > *size - at - f.header_bytes)
+        if (f.opcode == WS_CLOSE || f.payload_bytes > behind)
             return;
         at += f.header_bytes + f.payload_bytes;
     }
