@@ -120,6 +120,16 @@ def leftovers():
     return [p for p in every if p not in skip and "node_modules" not in p and word.search(text(p))]
 
 
+def configuration():
+    """Every key stands in docs/configuration.md, and nothing else."""
+    keys = set(re.findall(r"^TGW_KEY\(\w+, +(\w+),", text("dataplane/config/config.def"), re.M))
+    table = text("docs/configuration.md").split("\nA port:")[0]
+    cells = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `")]
+    told = set(re.findall(r"`(\w+)`", " ".join(cells))) - {"ports"}
+    assert len(keys) > 40
+    return [f"not told: {k}" for k in keys - told] + [f"no such key: {k}" for k in told - keys]
+
+
 CASES = [
     ("rooms include only what they may", includes),
     ("files are short", sizes),
@@ -127,6 +137,7 @@ CASES = [
     ("no room reads a clock", clocks),
     ("no room but the drivers knows hardware", hardware),
     ("nothing is left to be done", leftovers),
+    ("the configuration's page tells every key", configuration),
 ]
 
 
