@@ -42,6 +42,9 @@ def lab(*args):
     assert done.returncode == 0, done.stdout[-1500:] + done.stderr[-1500:]
 
 
+HOME = os.open("/proc/self/ns/net", os.O_RDONLY)
+
+
 def enter(namespace):
     with open(f"/run/netns/{namespace}") as f:
         assert ctypes.CDLL(None, use_errno=True).setns(f.fileno(), 0x40000000) == 0
@@ -55,8 +58,7 @@ def before():
 def after():
     for client, what in sorted(NEGOTIATED.items()):
         print(f"# {client}: {what}")
-    with open("/proc/1/ns/net") as f:
-        ctypes.CDLL(None).setns(f.fileno(), 0x40000000)
+    ctypes.CDLL(None).setns(HOME, 0x40000000)
     lab("--stop")
     shutil.rmtree(TMP)
 
