@@ -30,7 +30,7 @@ static const char usage_text[] =
     "  --tls-client-ca FILE    gateways must show a certificate of this CA\n"
     "  --tls-client-name NAME  ... with this name in it\n"
     "  --program NAME          shell | echo | sink | flood\n"
-    "  --shell PATH            the user's\n"
+    "  --shell PATH            else $TGW_AGENT_SHELL, else the user's\n"
     "  --max-sessions N        1024\n"
     "  --allocation ID         serve this allocation only (may be repeated)\n"
     "  --frame-bytes N         of flood: 1444\n";
@@ -269,7 +269,10 @@ int main(int argc, char **argv) {
     static struct agent a = {.conns_max = 1024, .flood_frame_bytes = FLOOD_FRAME_BYTES};
     struct options o = {.listen = "0.0.0.0:7681", .program = "shell"};
     const struct passwd *pw = getpwuid(getuid());
-    a.shell = pw && pw->pw_shell[0] ? strdup(pw->pw_shell) : "/bin/sh";
+    const char *shell = getenv("TGW_AGENT_SHELL");
+    a.shell = shell && shell[0]       ? strdup(shell)
+              : pw && pw->pw_shell[0] ? strdup(pw->pw_shell)
+                                      : "/bin/sh";
     read_options(&a, &o, argc, argv);
     a.program = program_named(o.program);
     if (o.secret_file)
