@@ -4,6 +4,7 @@
 #ifndef TGW_CORE_POOL_H
 #define TGW_CORE_POOL_H
 
+#include <assert.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -26,12 +27,35 @@ struct pool {
 bool pool_init(struct pool *p, size_t object_bytes, uint32_t capacity, bool huge);
 void pool_fini(struct pool *p);
 
-/* An object whose contents are undefined beyond "zero if never used before";
- * NULL when the pool is empty. */
-void *pool_alloc(struct pool *p);
-void pool_free(struct pool *p, void *object);
 /* True for the address of an object that was handed out at least once. */
 bool pool_holds(const struct pool *p, const void *object);
+
+/* The seldom half of pool_alloc(): one that was never used before, none, or a test's failure. */
+void *pool_alloc_slowly(struct pool *p);
+
+/* A free object's first bytes hold the place of the next one in units: no division. */
+static inline void *pool_take_free(struct pool *p) {
+    void *object = p->base + (size_t)p->free_head * POOL_UNIT_BYTES;
+    p->free_head = *(const uint32_t *)object;
+    p->used++;
+    return object;
+}
+
+/* An object whose contents are undefined beyond "zero if never used before";
+ * NULL when the pool is empty. */
+static inline void *pool_alloc(struct pool *p) {
+    if (p->fail_at || p->free_head == POOL_NONE)
+        return pool_alloc_slowly(p);
+    return pool_take_free(p);
+}
+
+static inline void pool_free(struct pool *p, void *object) {
+    size_t at = (size_t)((uint8_t *)object - p->base);
+    assert(p->used > 0 && at < p->mapped_bytes);
+    *(uint32_t *)object = p->free_head;
+    p->free_head = (uint32_t)(at / POOL_UNIT_BYTES);
+    p->used--;
+}
 
 static inline void *pool_at(const struct pool *p, uint32_t index) {
     return p->base + (size_t)index * p->object_bytes;

@@ -83,11 +83,10 @@ static void advance(struct tcb *c, uint32_t ack) {
     tcp_path_acked(c);
     tcb_deadline(c, TCP_D_RTX, 0); /* the output pass sets it anew */
     f->tlp_reset = true;
-    tcb_mark(c);
 }
 
-/* The ACK against what is in flight. */
-static void settle(struct tcb *c, const struct seg *s) {
+/* The ACK against what is in flight. True: it said something. */
+static bool settle(struct tcb *c, const struct seg *s) {
     struct tcp_flight *f = c->flight;
     const struct tcp_stack *t = c->stack;
     bool echo = c->ts_on && s->has_ts && s->ts_ecr;
@@ -113,29 +112,40 @@ static void settle(struct tcb *c, const struct seg *s) {
     tcp_recovery_heard(c, &h);
     if (h.advanced)
         c->backoff = 0;
+    return h.advanced || h.delivered || h.duplicate;
 }
 
 /* A window belongs to its acknowledgement: with a new one it counts, though the segment
- * be a retransmission that stands below others in sequence. */
-static void update_window(struct tcb *c, const struct seg *s, bool advanced) {
+ * be a retransmission that stands below others in sequence. True: it has changed in a way
+ * that the output pass wants to know of. */
+static bool update_window(struct tcb *c, const struct seg *s, bool advanced) {
     uint32_t wnd = (uint32_t)s->wnd << c->snd_wscale;
     if (s->ack != c->snd_una) /* an old one: RFC 9293 section 3.10.7.4 */
-        return;
+        return false;
     if (!advanced && !seq_le(c->snd_wl1, s->seq)) /* SND.WL2 <= SEG.ACK is SND.UNA here */
-        return;
+        return false;
     bool opened = c->snd_wnd == 0 && wnd;
-    if (wnd > c->snd_wnd || (wnd == 0 && c->snd_wnd))
-        tcb_mark(c);
+    bool matters = wnd > c->snd_wnd || (wnd == 0 && c->snd_wnd);
     c->snd_wnd = wnd;
     c->snd_wl1 = s->seq;
     if (!opened)
-        return;
+        return matters;
     /* What a probe sent and lost goes again from the start. */
     tcp_resend_all(c);
     c->backoff = 0;
     if (c->flight)
         c->flight->unacked_since_ns = c->stack->now_ns;
     tcb_deadline(c, TCP_D_RTX, 0);
+    return true;
+}
+
+/* All that was sent is acknowledged, nothing is queued and nothing was learnt: the flight
+ * goes back at once, and the output pass has nothing to do. */
+void tcp_heard_news(struct tcb *c) {
+    if (!c->want_write && c->flight && tcb_is_quiet(c) && tcb_has_learnt_nothing(c))
+        tcb_rest(c);
+    else
+        tcb_mark(c);
 }
 
 void tcp_tell_room(struct tcb *c) {
@@ -156,9 +166,10 @@ bool tcp_ack(struct tcb *c, const struct seg *s) {
         return false;
     }
     bool advanced = seq_lt(c->snd_una, s->ack);
-    if (c->flight)
-        settle(c, s);
-    update_window(c, s, advanced);
+    bool news = c->flight && settle(c, s);
+    news |= update_window(c, s, advanced);
     tcp_tell_room(c);
+    if (news && !c->dead)
+        tcp_heard_news(c);
     return !c->dead;
 }

@@ -88,4 +88,11 @@ struct tcp_flight {
     struct tcp_board board; /* last: its runs are not cleared */
 };
 
+/* It holds nothing that its next life would not start with, its queues aside. */
+static inline bool tcp_flight_is_blank(const struct tcp_flight *f) {
+    return f->phase == TCP_OPEN && !f->tlp_out && !f->undo.on && !f->cc.in_epoch &&
+           !f->rack.reordering_seen && f->rack.window_steps == 1 &&
+           f->ooo.dsack_start == f->ooo.dsack_end;
+}
+
 #endif

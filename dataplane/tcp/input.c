@@ -6,10 +6,6 @@
 
 static const uint64_t RELEASED_LIFE_NS = UINT64_C(30000000000);
 
-uint32_t tcp_initial_cwnd(const struct tcb *c) {
-    return 10u * c->mss; /* RFC 6928 */
-}
-
 /* Options of the peer's SYN (RFC 7323 section 2.2, 3.2; RFC 2018 section 2). */
 void tcp_take_syn(struct tcb *c, const struct seg *s) {
     uint16_t mss = s->mss ? s->mss : TCP_MSS_DEFAULT;
@@ -269,6 +265,8 @@ static void note_segment(const struct tcb *c, const struct seg *s) {
 }
 
 static void synchronized(struct tcb *c, const struct seg *s, struct rte_mbuf *m) {
+    if (!c->stack->config.long_way && tcp_predicted(c, s))
+        return;
     note_segment(c, s);
     if (!acceptable(c, s))
         return;

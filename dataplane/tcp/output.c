@@ -192,7 +192,7 @@ static void send_syn(struct tcb *c) {
         flags |= SEG_ECE;
     if (tcp_emit(c, c->iss, 0, flags)) {
         bool again = c->snd_max != c->iss;
-        uint32_t now_us = (uint32_t)(c->stack->now_ns / 1000);
+        uint32_t now_us = tcp_now_us(c->stack);
         c->syn_us = again ? 0 : now_us ? now_us : 1;
         c->retransmits += again;
         tgw_count(c->stack->counters, TGW_C_tcp_retransmits, again);
@@ -207,7 +207,7 @@ static void send_syn(struct tcb *c) {
  * the flight back. */
 static void arm_retransmit(struct tcb *c) {
     bool starved = c->want_write && tcb_can_write(c);
-    if (tcb_has_learnt_nothing(c))
+    if (c->flight && tcb_is_quiet(c) && tcb_has_learnt_nothing(c))
         tcb_rest(c);
     if (!c->flight && tcb_is_quiet(c) && !starved)
         tcb_deadline(c, TCP_D_RTX, 0);

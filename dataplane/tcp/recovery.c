@@ -222,8 +222,6 @@ void tcp_recovery_heard(struct tcb *c, const struct tcp_heard *h) {
     if (h->advanced && !congested && phase != TCP_RECOVERY && f->phase == phase &&
         window_in_use(c, h))
         grow(c, h);
-    if (h->delivered || h->duplicate)
-        tcb_mark(c);
 }
 
 void tcp_recovery_timeout(struct tcb *c) {

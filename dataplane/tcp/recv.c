@@ -67,6 +67,17 @@ static void ack_at_once(struct tcb *c) {
     tcb_mark(c);
 }
 
+void tcp_receive_next(struct tcb *c, const uint8_t *data, uint32_t len) {
+    uint32_t end = c->rcv_nxt + len;
+    take(c, data, len);
+    if (c->dead)
+        return;
+    if (c->rcv_nxt != end)
+        ack_at_once(c); /* no room */
+    else
+        tcp_ack_data(c);
+}
+
 void tcp_receive(struct tcb *c, const struct seg *s, struct rte_mbuf *m) {
     struct seg in = *s;
     uint32_t old = seq_lt(s->seq, c->rcv_nxt) ? c->rcv_nxt - s->seq : 0;

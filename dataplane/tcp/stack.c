@@ -44,6 +44,12 @@ static void derive_cookie_key(struct tcp_stack *t) {
         t->cookie_key[i] = siphash(t->key + 2, label[i], 8);
 }
 
+static void set_time(struct tcp_stack *t, uint64_t now_ns) {
+    t->now_ns = now_ns;
+    t->now_us = (uint32_t)(now_ns / 1000);
+    t->now_ms = (uint32_t)(now_ns / 1000000);
+}
+
 struct tcp_stack *tcp_create(const struct tcp_config *c, struct net *net, uint64_t now_ns) {
     struct tcp_stack *t = calloc(1, sizeof(*t));
     if (!t)
@@ -51,7 +57,7 @@ struct tcp_stack *tcp_create(const struct tcp_config *c, struct net *net, uint64
     t->config = *c;
     t->net = net;
     t->counters = c->counters;
-    t->now_ns = now_ns;
+    set_time(t, now_ns);
     t->random = c->seed;
     t->next_port = (uint32_t)c->seed;
     memcpy(t->key, c->secret, sizeof(t->key));
@@ -117,10 +123,6 @@ struct tcb *tcb_find(struct tcp_stack *t, const struct ip_addr *local, uint16_t 
     return tcb_find_hashed(t, &k, flow_hash(t->key, &k));
 }
 
-uint32_t tcp_now_ms(const struct tcp_stack *t) {
-    return (uint32_t)(t->now_ns / 1000000);
-}
-
 /* RFC 6528 section 3: a 4 us clock plus a keyed hash of the four-tuple. */
 static uint32_t initial_sequence(const struct tcp_stack *t, const struct tcb *c) {
     const struct flow_key k = {c->local, c->remote, c->lport, c->rport, 0};
@@ -170,15 +172,6 @@ bool tcb_is_quiet(const struct tcb *c) {
     const struct tcp_flight *f = c->flight;
     return c->snd_una == c->snd_max && !c->fin_queued &&
            (!f || (!f->snd.bytes && !f->rcv.bytes && !f->ooo.first));
-}
-
-bool tcb_has_learnt_nothing(const struct tcb *c) {
-    const struct tcp_flight *f = c->flight;
-    if (!f || !tcb_is_quiet(c) || c->cwnd > tcp_initial_cwnd(c) || c->mss < c->mss_max)
-        return false;
-    return f->phase == TCP_OPEN && !f->tlp_out && !f->undo.on && !f->cc.in_epoch &&
-           !f->rack.reordering_seen && f->rack.window_steps == 1 &&
-           f->ooo.dsack_start == f->ooo.dsack_end;
 }
 
 void tcb_rest(struct tcb *c) {
@@ -242,11 +235,11 @@ void tcp_flush(struct tcp_stack *t) {
 }
 
 void tcp_begin(struct tcp_stack *t, uint64_t now_ns) {
-    t->now_ns = now_ns;
+    set_time(t, now_ns);
 }
 
 uint32_t tcp_advance(struct tcp_stack *t, uint64_t now_ns) {
-    t->now_ns = now_ns;
+    set_time(t, now_ns);
     tcp_ack_advance(t);
     return tw_expire(t) + timer_wheel_advance(&t->wheel, now_ns, 1024);
 }
@@ -285,7 +278,7 @@ struct stream tcp_connect_from(struct tcp_stack *t, uint64_t now_ns,
                                const struct stream_handler *handler, void *user) {
     struct net_route route;
     struct ip_addr to;
-    t->now_ns = now_ns;
+    set_time(t, now_ns);
     memcpy(to.b, remote->addr, sizeof(to.b));
     if (net_route(t->net, &to, &route)) {
         memcpy(route.src.b, local->addr, sizeof(route.src.b));
@@ -304,7 +297,7 @@ struct stream tcp_connect(struct tcp_stack *t, uint64_t now_ns, const struct tgw
     struct net_route route;
     struct ip_addr to;
     uint32_t span = (uint32_t)(t->config.port_last - t->config.port_first) + 1;
-    t->now_ns = now_ns;
+    set_time(t, now_ns);
     memcpy(to.b, remote->addr, sizeof(to.b));
     bool routed = net_route(t->net, &to, &route);
     for (uint32_t tries = 0; routed && tries < span; tries++) {

@@ -46,7 +46,8 @@ struct tcp_stack {
     struct net *net;
     struct tgw_counters *counters;
     uint64_t now_ns;
-    uint64_t key[4]; /* two SipHash keys: flow table, ISN */
+    uint32_t now_ms, now_us; /* the same, and they wrap */
+    uint64_t key[4];         /* two SipHash keys: flow table, ISN */
     uint64_t cookie_key[2];
     uint64_t random;
     struct pool tcbs, flights, ooos;

@@ -93,7 +93,7 @@ struct tcb *tcb_find(struct tcp_stack *t, const struct ip_addr *local, uint16_t 
                      const struct ip_addr *remote, uint16_t rport);
 struct tcb *tcb_find_hashed(struct tcp_stack *t, const struct flow_key *k, uint64_t hash);
 uint64_t tcb_hash(const struct tcb *c); /* that it stands under in the table */
-/* A TCB in the table with addresses, ISS and defaults; NULL when there is none left. */
+/* In the table, with addresses, ISS and defaults; NULL when there is none left. */
 struct tcb *tcb_make(struct tcp_stack *t, const struct ip_addr *local, uint16_t lport,
                      const struct ip_addr *remote, uint16_t rport, const struct net_route *route);
 /* Out of the table and off all timers; memory goes at the flush. Tells nobody. */
@@ -101,9 +101,11 @@ void tcb_kill(struct tcb *c);
 /* Kill, and tell the owner if there is one. */
 void tcb_end(struct tcb *c, enum stream_end why);
 void tcb_mark(struct tcb *c);
-uint32_t tcp_now_ms(const struct tcp_stack *t);
+static inline uint32_t tcp_now_ms(const struct tcp_stack *t) {
+    return t->now_ms;
+}
 static inline uint32_t tcp_now_us(const struct tcp_stack *t) {
-    return (uint32_t)(t->now_ns / 1000);
+    return t->now_us;
 }
 uint32_t tcp_rcv_space(const struct tcb *c);
 uint32_t tcp_syn_window(const struct tcp_stack *t); /* of a SYN, hence unscaled */
@@ -111,9 +113,13 @@ uint32_t tcp_syn_window(const struct tcp_stack *t); /* of a SYN, hence unscaled 
 struct tcp_flight *tcb_flight(struct tcb *c);
 /* True when nothing is queued, unread, in flight or out of order. */
 bool tcb_is_quiet(const struct tcb *c);
-/* ... and the flight holds nothing that its next life would not start with: a keystroke
- * and its echo. It may go back at once, and the next connection finds it in the cache. */
-bool tcb_has_learnt_nothing(const struct tcb *c);
+static inline uint32_t tcp_initial_cwnd(const struct tcb *c) {
+    return 10u * c->mss; /* RFC 6928 */
+}
+/* A keystroke's flight: once the connection is quiet it goes back, still in the cache. */
+static inline bool tcb_has_learnt_nothing(const struct tcb *c) {
+    return tcp_flight_is_blank(c->flight) && c->cwnd <= tcp_initial_cwnd(c) && c->mss >= c->mss_max;
+}
 /* Give the flight back and restart from a small window (RFC 5681 section 4.1). Only when
  * the connection is quiet, or goes. */
 void tcb_rest(struct tcb *c);
@@ -129,16 +135,14 @@ static inline uint32_t tcb_unread(const struct tcb *c) {
 
 /* timers.c */
 void tcb_deadline(struct tcb *c, enum tcp_deadline which, uint64_t at_ns);
-/* The flight's own: a tail loss probe or the reordering window, `wait_us` from now; 0 of
- * TCP_LT_NONE: none. */
+/* The flight's own: a tail loss probe or the reordering window; 0 of TCP_LT_NONE: none. */
 void tcp_loss_deadline(struct tcb *c, enum tcp_loss_timer which, uint32_t wait_us);
 void tcp_timer_fired(void *stack, struct timer *timer);
 void tcp_rtt_sample(struct tcb *c, uint64_t rtt_ns);
 uint32_t tcp_rto_ms(const struct tcb *c); /* RFC 6298 section 2, without backoff */
 uint64_t tcp_rto_ns(const struct tcb *c); /* with it */
 
-/* segment.c: builds and hands down one segment. False when there is no mbuf: the timers
- * will try again. */
+/* segment.c: one segment goes down. False: no mbuf, the timers will try again. */
 bool tcp_emit(struct tcb *c, uint32_t seq, uint32_t len, uint8_t flags);
 /* New data, which ECN may mark (RFC 3168 section 6.1). `segment`: the port is to cut it into
  * segments with so much payload; 0: it is one. */
@@ -146,7 +150,7 @@ bool tcp_emit_data(struct tcb *c, uint32_t seq, uint32_t len, uint8_t flags, uin
 /* Payload that goes with the options of now. */
 uint32_t tcp_payload_max(const struct tcb *c);
 
-/* output.c */
+/* output.c: what the connection owes the network, once a turn. */
 void tcp_output(struct tcb *c);
 /* ACK at once, within the limit of RFC 5961 section 7. */
 void tcp_challenge(struct tcb *c);
@@ -164,6 +168,8 @@ bool tcp_accept(struct tcb *c, const struct seg *s);
 /* ack.c */
 /* False: the segment must not be processed further. */
 bool tcp_ack(struct tcb *c, const struct seg *s);
+/* There was news: for the output pass, or for the flight's end. */
+void tcp_heard_news(struct tcb *c);
 /* writable() if it is owed and there is room. */
 void tcp_tell_room(struct tcb *c);
 
@@ -179,9 +185,13 @@ uint64_t tcp_ack_next_ns(const struct tcp_stack *t);
 
 /* recv.c */
 void tcp_receive(struct tcb *c, const struct seg *s, struct rte_mbuf *m);
+/* The bytes at rcv_nxt, while nothing waits out of order. */
+void tcp_receive_next(struct tcb *c, const uint8_t *data, uint32_t len);
+
+/* predict.c: the short way of what nearly always comes next. False: nothing has happened. */
+bool tcp_predicted(struct tcb *c, const struct seg *s);
 
 /* input.c */
-uint32_t tcp_initial_cwnd(const struct tcb *c);
 void tcp_take_syn(struct tcb *c, const struct seg *s);
 void tcp_enter_time_wait(struct tcb *c);
 /* Leaves for TIME_WAIT or the end when both FINs are through and all is read. */

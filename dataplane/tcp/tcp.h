@@ -46,6 +46,7 @@ struct tcp_config {
     bool use_cubic;                 /* else NewReno */
     bool use_ecn;
     bool huge_pages;
+    bool long_way;          /* tests: no segment takes the short way of predict.c */
     uint32_t trace_records; /* of 8 bytes, for all connections; a power of two; 0: none */
     /* Told of deaths, ten a second at most; NULL: nobody. No op may be called from it. */
     void (*died)(void *ctx, const struct tcp_obituary *o);

@@ -20,31 +20,29 @@ static uint32_t deadline_of(uint64_t at_ns) {
     return at_ms ? at_ms : 1;
 }
 
-/* Set the timer to the earliest deadline. One that stands before it is left there: it
- * looks again when it fires, which costs less than moving it with every ACK. */
-static void arm(struct tcb *c) {
-    uint64_t now_ms = c->stack->now_ns / 1000000;
-    int32_t earliest = INT32_MAX;
-    for (int i = 0; i < TCP_D_COUNT; i++) {
-        int32_t left = (int32_t)(c->deadline_ms[i] - (uint32_t)now_ms);
-        if (c->deadline_ms[i] && left < earliest)
-            earliest = left;
-    }
-    if (c->flight && c->flight->loss_timer != TCP_LT_NONE) {
-        int32_t left = (int32_t)(c->flight->loss_ms - (uint32_t)now_ms);
-        earliest = left < earliest ? left : earliest;
-    }
-    if (earliest == INT32_MAX)
+/* The timer stands at `at_ms` or before. One that stands before it is left there: it looks
+ * again when it fires, which costs less than moving it with every ACK. */
+static void not_after(struct tcb *c, uint32_t at_ms) {
+    if (timer_is_set(&c->timer) && (int32_t)(c->timer.deadline_tick - at_ms) <= 0)
         return;
-    uint64_t at_ms = now_ms + (uint64_t)(int64_t)earliest;
-    if (!timer_is_set(&c->timer) || (int32_t)((uint32_t)at_ms - c->timer.deadline_tick) < 0)
-        timer_set(&c->stack->wheel, &c->timer, ms(at_ms));
+    int32_t left_ms = (int32_t)(at_ms - tcp_now_ms(c->stack));
+    uint64_t now_ms = c->stack->now_ns / 1000000;
+    timer_set(&c->stack->wheel, &c->timer, ms(now_ms + (uint64_t)(int64_t)left_ms));
+}
+
+/* After it has fired. */
+static void arm(struct tcb *c) {
+    for (int i = 0; i < TCP_D_COUNT; i++)
+        if (c->deadline_ms[i])
+            not_after(c, c->deadline_ms[i]);
+    if (c->flight && c->flight->loss_timer != TCP_LT_NONE)
+        not_after(c, c->flight->loss_ms);
 }
 
 void tcb_deadline(struct tcb *c, enum tcp_deadline which, uint64_t at_ns) {
     c->deadline_ms[which] = at_ns ? deadline_of(at_ns) : 0;
     if (at_ns)
-        arm(c);
+        not_after(c, c->deadline_ms[which]);
 }
 
 void tcp_loss_deadline(struct tcb *c, enum tcp_loss_timer which, uint32_t wait_us) {
@@ -53,7 +51,7 @@ void tcp_loss_deadline(struct tcb *c, enum tcp_loss_timer which, uint32_t wait_u
     if (which == TCP_LT_NONE)
         return;
     f->loss_ms = deadline_of(c->stack->now_ns + (uint64_t)wait_us * 1000);
-    arm(c);
+    not_after(c, f->loss_ms);
 }
 
 /* RFC 6298 section 2; the lower bound is Linux's, the upper one section 2.5's. */

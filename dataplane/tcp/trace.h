@@ -39,9 +39,10 @@ static inline void tcp_note(const struct tcb *c, enum tcp_event what, uint32_t a
     struct tcp_trace *r = (struct tcp_trace *)&c->stack->trace;
     if (!r->ring)
         return;
-    uint32_t who = (uint32_t)((size_t)((const uint8_t *)c - c->stack->tcbs.base) / POOL_UNIT_BYTES);
-    r->ring[r->next++ & r->mask] = (struct tcp_record){
-        who << 6 | what, (uint16_t)tcp_now_ms(c->stack), (uint16_t)(arg < 65535 ? arg : 65535)};
+    /* In units of 64 bytes, moved up by six bits: the distance itself. */
+    uint32_t who = (uint32_t)((const uint8_t *)c - c->stack->tcbs.base);
+    r->ring[r->next++ & r->mask] = (struct tcp_record){who | what, (uint16_t)tcp_now_ms(c->stack),
+                                                       (uint16_t)(arg < 65535 ? arg : 65535)};
 }
 
 /* The last of `c`, oldest first, as text: "-1200ms data_in 32, ...". Returns its length. */

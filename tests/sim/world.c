@@ -5,7 +5,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 
-enum { BURST = 32 };
+enum { BURST = 32, HASHED_BYTES = 96 /* all headers */ };
 static const uint64_t START_NS = UINT64_C(5000000000);
 /* More events than this without an end are a storm. */
 static const uint64_t STEPS_MAX = 1000000;
@@ -62,6 +62,7 @@ static void on_sent(void *ctx, unsigned end, const uint8_t *frame, uint32_t len,
     const char *complaint = referee_sent(w->referee[side->wire], end, frame, len);
     uint64_t stamp[2] = {w->now_ns, (uint64_t)len << 8 | side->wire << 1 | end};
     hash_trace(w, stamp, sizeof(stamp));
+    hash_trace(w, frame, len < HASHED_BYTES ? len : HASHED_BYTES);
     if (w->verbose) {
         printf("  %12.6f %u%c ", (double)(w->now_ns - START_NS) / 1e9, side->wire, end ? '<' : '>');
         frame_print(stdout, frame, len);
@@ -127,6 +128,7 @@ struct host *world_host(struct world *w, const struct standing *at, unsigned cou
     if (!h->hoard)
         abort();
     h->tcp_config = *tcp;
+    h->tcp_config.long_way = w->long_way;
     h->tcp_config.counters = &h->counters;
     h->net_config = (struct net_config){
         .iface_count = (uint8_t)count, .pool = h->pool, .counters = &h->counters};

@@ -60,6 +60,7 @@ struct world {
     } side[WORLD_WIRES_MAX];
     struct world_app app;
     bool verbose, failed;
+    bool long_way; /* its hosts do without header prediction */
     uint64_t segments, trace_hash;
 };
 
