@@ -13,6 +13,10 @@ static inline bool ooo_to_report(const struct tcb *c) {
     const struct tcp_flight *f = c->sack_on ? c->flight : NULL;
     return f && (f->ooo.first || f->ooo.dsack_start != f->ooo.dsack_end);
 }
+/* Payload that goes with the options of now. */
+static inline uint32_t tcp_payload_max(const struct tcb *c) {
+    return c->mss - (ooo_to_report(c) ? TCP_OPTIONS_MAX : c->ts_on ? TCP_TS_BYTES : 0u);
+}
 /* The SACK option, `most` blocks at most; its length, 0: nothing to report. */
 uint32_t ooo_put_sack(struct tcb *c, uint8_t *o, uint32_t most);
 

@@ -1,4 +1,5 @@
 /* The output pass: what a connection owes the network, once a turn. */
+#include "ooo.h"
 #include "recovery.h"
 #include "reply.h"
 #include "trace.h"
@@ -234,7 +235,6 @@ static uint32_t ack_seq(const struct tcb *c) {
 /* RFC 8985 section 7.2. The last keystroke and the last line of output have nothing behind
  * them whose ACK could show their loss. */
 static void arm_tail_probe(struct tcb *c) {
-    enum { PEER_ACK_DELAY_US = 200000, FIRST_US = 1000000, SLACK_US = 2000 };
     struct tcp_flight *f = c->flight;
     if (!f || !f->tlp_reset)
         return;
@@ -246,14 +246,12 @@ static void arm_tail_probe(struct tcb *c) {
         tcp_loss_deadline(c, TCP_LT_NONE, 0);
         return;
     }
-    uint32_t wait_us = c->srtt_us ? 2 * c->srtt_us + SLACK_US : FIRST_US;
-    if (c->snd_max - c->snd_una <= c->mss)
-        wait_us += PEER_ACK_DELAY_US;
-    uint32_t rto_us = (uint32_t)(tcp_rto_ns(c) / 1000); /* the timer was set in this turn */
-    tcp_loss_deadline(c, TCP_LT_PROBE, wait_us < rto_us ? wait_us : rto_us);
+    tcp_tail_probe_deadline(c, (uint32_t)(tcp_rto_ns(c) / 1000)); /* it was set in this turn */
 }
 
 void tcp_output(struct tcb *c) {
+    if (!c->stack->config.long_way && tcp_output_predicted(c))
+        return;
     if (c->state == TCP_SYN_SENT || c->state == TCP_SYN_RECEIVED) {
         send_syn(c);
         return;

@@ -1,5 +1,6 @@
 /* The path's MTU: RFC 1191 and 8201 within the checks of RFC 5927 section 7, black holes
  * and the way back up by RFC 4821. */
+#include "ooo.h"
 #include "recovery.h"
 #include "trace.h"
 

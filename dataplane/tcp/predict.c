@@ -6,6 +6,9 @@
 #include "recovery.h"
 #include "trace.h"
 
+/* An mbuf holds as much behind all headers. */
+enum { ONE_SEGMENT_MAX = 1460 };
+
 /* In order and in the window, nothing but an ACK and perhaps data, of a peer that has room. */
 static bool is_next(const struct tcb *c, const struct seg *s) {
     enum { CE = 3 };
@@ -58,5 +61,40 @@ bool tcp_predicted(struct tcb *c, const struct seg *s) {
         tcp_heard_news(c);
     if (s->len)
         tcp_receive_next(c, s->payload, s->len);
+    return true;
+}
+
+/* Everything queued fits one segment of a size that is known to get through, nothing is
+ * out, and nothing else is owed. The receive buffer is so large that the segment tells all
+ * of the window that is worth telling. */
+static bool is_one_segment(const struct tcb *c) {
+    const struct tcp_flight *f = c->flight;
+    uint32_t len = f ? f->snd.bytes : 0;
+    return len && c->state == TCP_ESTABLISHED && c->snd_una == c->snd_max &&
+           len + TCP_TS_BYTES <= c->mss_acked && len <= ONE_SEGMENT_MAX && len <= c->snd_wnd &&
+           len <= c->cwnd && c->mss >= c->mss_max && c->sack_on && !c->ecn_on && !c->backoff &&
+           !c->probe_now && !c->keepalive_now && f->phase == TCP_OPEN && !f->tlp_now &&
+           !f->tlp_out && f->loss_timer != TCP_LT_RACK && !f->ooo.first &&
+           f->ooo.dsack_start == f->ooo.dsack_end &&
+           c->stack->config.rcv_buffer_bytes >= 8u * c->mss;
+}
+
+bool tcp_output_predicted(struct tcb *c) {
+    if (!is_one_segment(c) || !tcp_emit_queue(c))
+        return false;
+    struct tcp_stack *t = c->stack;
+    struct tcp_flight *f = c->flight;
+    uint32_t rto_ms = tcp_rto_ms(c);
+    tgw_count(t->counters, TGW_C_tcp_bytes_out, f->snd.bytes);
+    c->snd_nxt = c->snd_max + f->snd.bytes;
+    c->snd_wraps += c->snd_nxt < c->snd_max;
+    c->snd_max = c->snd_nxt;
+    f->unacked_since_ns = t->now_ns;
+    f->tlp_reset = false;
+    f->board.run[0] = (struct tcp_run){c->snd_max, tcp_now_us(t), 0};
+    f->board.count = 1;
+    if (!c->deadline_ms[TCP_D_RTX])
+        tcb_deadline(c, TCP_D_RTX, t->now_ns + (uint64_t)rto_ms * 1000000);
+    tcp_tail_probe_deadline(c, rto_ms * 1000);
     return true;
 }

@@ -2,6 +2,7 @@
  * SACK, RFC 6582 without; RFC 3168 for ECN; RFC 4015 and RFC 3708 for recoveries that
  * were needless. Decides and marks; the output pass sends. */
 #include "recovery.h"
+#include "ooo.h"
 #include "trace.h"
 
 uint32_t tcp_pipe(const struct tcb *c) {

@@ -57,14 +57,6 @@ static uint32_t put_options(struct tcb *c, uint8_t *o, uint8_t flags) {
     return n;
 }
 
-/* No more than a window field can say: a peer without scaling (RFC 7323 section 2.2)
- * would be sent updates for ever. */
-uint32_t tcp_rcv_space(const struct tcb *c) {
-    uint32_t most = c->stack->config.rcv_buffer_bytes, told = UINT32_C(65535) << c->rcv_wscale;
-    most = most < told ? most : told;
-    return tcb_unread(c) < most ? most - tcb_unread(c) : 0;
-}
-
 uint32_t tcp_syn_window(const struct tcp_stack *t) {
     uint32_t most = t->config.rcv_buffer_bytes;
     return most < 65535 ? most : 65535;
@@ -98,13 +90,6 @@ static uint16_t window_field(struct tcb *c, uint8_t flags) {
         tcp_note(c, TCP_EV_WINDOW_SHUT, 0);
     }
     return (uint16_t)field;
-}
-
-uint32_t tcp_payload_max(const struct tcb *c) {
-    uint32_t opt = c->ts_on ? TCP_TS_BYTES : 0;
-    if (ooo_to_report(c))
-        opt = TCP_OPTIONS_MAX;
-    return c->mss - opt;
 }
 
 static void put_header(struct tcb *c, uint8_t *head, uint32_t seq, uint32_t opt, uint8_t flags) {
@@ -176,6 +161,25 @@ static bool emit(struct tcb *c, uint32_t seq, uint32_t len, uint8_t flags, uint8
         c->ack_now = c->ack_later = false;
         c->rcv_acked = c->rcv_nxt;
     }
+    return true;
+}
+
+bool tcp_emit_queue(struct tcb *c) {
+    struct tcp_stack *t = c->stack;
+    struct rte_mbuf *m = net_tx_alloc(t->net);
+    if (!m)
+        return false;
+    uint8_t *head = rte_pktmbuf_mtod(m, uint8_t *), *options = head + sizeof(struct rte_tcp_hdr);
+    uint32_t opt = c->ts_on ? put_timestamps(c, options) : 0, len = c->flight->snd.bytes;
+    bq_copy(&c->flight->snd, 0, options + opt, len);
+    m->data_len = (uint16_t)(sizeof(struct rte_tcp_hdr) + opt + len);
+    m->pkt_len = m->data_len;
+    put_header(c, head, c->snd_nxt, opt, SEG_ACK | SEG_PSH);
+    net_output(t->net, t->now_ns, m, &c->local, &c->remote, 0, c->iface);
+    tgw_count(t->counters, TGW_C_tcp_segments_out, 1);
+    tcp_note(c, TCP_EV_DATA_OUT, len);
+    c->ack_now = c->ack_later = false;
+    c->rcv_acked = c->rcv_nxt;
     return true;
 }
 

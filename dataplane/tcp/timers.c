@@ -54,6 +54,14 @@ void tcp_loss_deadline(struct tcb *c, enum tcp_loss_timer which, uint32_t wait_u
     not_after(c, f->loss_ms);
 }
 
+void tcp_tail_probe_deadline(struct tcb *c, uint32_t rto_us) {
+    enum { PEER_ACK_DELAY_US = 200000, FIRST_US = 1000000, SLACK_US = 2000 };
+    uint32_t wait_us = c->srtt_us ? 2 * c->srtt_us + SLACK_US : FIRST_US;
+    if (c->snd_max - c->snd_una <= c->mss)
+        wait_us += PEER_ACK_DELAY_US;
+    tcp_loss_deadline(c, TCP_LT_PROBE, wait_us < rto_us ? wait_us : rto_us);
+}
+
 /* RFC 6298 section 2; the lower bound is Linux's, the upper one section 2.5's. */
 void tcp_rtt_sample(struct tcb *c, uint64_t rtt_ns) {
     uint32_t r = (uint32_t)(rtt_ns / 1000);
