@@ -1,7 +1,6 @@
 #include "agent/agent.h"
 #include <arpa/inet.h>
 #include <openssl/evp.h>
-#include <stdio.h>
 #include <string.h>
 
 static void key_text(const uint8_t key[16], char out[25]) {
@@ -11,33 +10,57 @@ static void key_text(const uint8_t key[16], char out[25]) {
 static void put_host(struct text_out *o, const struct tgw_endpoint *e) {
     static const uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
     char text[INET6_ADDRSTRLEN];
-    if (memcmp(e->addr, mapped, sizeof(mapped)) == 0)
-        text_printf(o, "%s:%u", inet_ntop(AF_INET, e->addr + 12, text, sizeof(text)), e->port);
-    else
-        text_printf(o, "[%s]:%u", inet_ntop(AF_INET6, e->addr, text, sizeof(text)), e->port);
+    if (memcmp(e->addr, mapped, sizeof(mapped)) == 0) {
+        for (int i = 12; i < 16; i++) {
+            text_put_number(o, e->addr[i]);
+            text_put(o, i < 15 ? "." : ":");
+        }
+    } else {
+        text_put(o, "[");
+        text_put(o, inet_ntop(AF_INET6, e->addr, text, sizeof(text)));
+        text_put(o, "]:");
+    }
+    text_put_number(o, e->port);
 }
 
 void agent_resource_name(const struct tgw_ident *i, char out[512]) {
-    snprintf(out, 512, "core42:aicloud:%s:%s:%s:gpuaas/allocation:%s", i->region, i->tenant_id,
-             i->project_id, i->allocation_id);
+    struct text_out o = {.at = out, .size = 511};
+    text_put(&o, "core42:aicloud:");
+    text_put(&o, i->region);
+    text_put(&o, ":");
+    text_put(&o, i->tenant_id);
+    text_put(&o, ":");
+    text_put(&o, i->project_id);
+    text_put(&o, ":gpuaas/allocation:");
+    text_put(&o, i->allocation_id);
+    out[o.len] = 0;
 }
 
 void agent_write_request(struct text_out *o, const struct agent_request *r) {
     char key[25], resource[512];
     key_text(r->key, key);
     agent_resource_name(r->ident, resource);
-    text_printf(o, "GET /v1/terminal/%s?mode=%s&cols=%u&rows=%u HTTP/1.1\r\nHost: ",
-                r->ident->allocation_id, r->mode == TGW_MODE_CHANNEL ? "channel" : "raw", r->cols,
-                r->rows);
+    text_put(o, "GET /v1/terminal/");
+    text_put(o, r->ident->allocation_id);
+    text_put(o, r->mode == TGW_MODE_CHANNEL ? "?mode=channel&cols=" : "?mode=raw&cols=");
+    text_put_number(o, r->cols);
+    text_put(o, "&rows=");
+    text_put_number(o, r->rows);
+    text_put(o, " HTTP/1.1\r\nHost: ");
     put_host(o, &r->agent);
-    text_printf(o,
-                "\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
-                "Sec-WebSocket-Key: %s\r\nX-Session-ID: %s\r\nX-Correlation-ID: %s\r\n"
-                "X-Resource-Name: %s\r\ntraceparent: 00-%s-",
-                key, r->ident->session_id, r->ident->correlation_id, resource, r->ident->trace_id);
-    for (size_t i = 0; i < sizeof(r->span_id); i++)
-        text_printf(o, "%02x", r->span_id[i]);
-    text_printf(o, "-01\r\nAuthorization: Bearer %s\r\n\r\n", r->grant);
+    text_put(o, "\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                "Sec-WebSocket-Version: 13\r\n");
+    text_put_field(o, "Sec-WebSocket-Key", key);
+    text_put_field(o, "X-Session-ID", r->ident->session_id);
+    text_put_field(o, "X-Correlation-ID", r->ident->correlation_id);
+    text_put_field(o, "X-Resource-Name", resource);
+    text_put(o, "traceparent: 00-");
+    text_put(o, r->ident->trace_id);
+    text_put(o, "-");
+    text_put_hex(o, r->span_id, sizeof(r->span_id));
+    text_put(o, "-01\r\nAuthorization: Bearer ");
+    text_put(o, r->grant);
+    text_put(o, "\r\n\r\n");
 }
 
 enum tgw_reason agent_read_answer(const uint8_t *data, size_t len, const uint8_t key[16],

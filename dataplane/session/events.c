@@ -1,5 +1,5 @@
 #include "session_priv.h"
-#include <openssl/sha.h>
+#include "web/digest.h"
 
 static bool emit(struct session_table *t, struct tgw_msg *msg, enum tgw_event_type type, size_t len,
                  uint32_t seq) {
@@ -18,7 +18,8 @@ bool event_auth(struct session *s, const struct http1_request *r) {
                             .mode = r->mode,
                             .cols = r->cols,
                             .rows = r->rows};
-    SHA256((const unsigned char *)r->token.at, r->token.len, e.token_hash);
+    if (!digest_sha256(r->token.at, r->token.len, e.token_hash))
+        return false;
     memcpy(e.allocation_id, r->allocation_id, sizeof(e.allocation_id));
     memcpy(e.correlation_id, r->correlation_id, sizeof(e.correlation_id));
     memcpy(e.trace_id, r->trace_id, sizeof(e.trace_id));

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 struct text {
     const char *at;
@@ -61,8 +62,14 @@ struct text_out {
     size_t size, len;
     bool overflow;
 };
-void text_put(struct text_out *o, const char *s);
 void text_putn(struct text_out *o, const char *s, size_t n);
+static inline void text_put(struct text_out *o, const char *s) {
+    text_putn(o, s, strlen(s)); /* known when it is built, mostly */
+}
+void text_put_number(struct text_out *o, uint32_t n);
+void text_put_hex(struct text_out *o, const uint8_t *data, size_t len);
+/* "name: value" and CRLF. */
+void text_put_field(struct text_out *o, const char *name, const char *value);
 __attribute__((format(printf, 2, 3))) void text_printf(struct text_out *o, const char *fmt, ...);
 
 /* "HTTP/1.1 101 ..." for `key`, echoing `protocol` when its len is not 0. */

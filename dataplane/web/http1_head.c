@@ -11,9 +11,17 @@ bool text_is_ci(struct text t, const char *s) {
     return t.len == strlen(s) && strncasecmp(t.at, s, t.len) == 0;
 }
 
+/* What a byte may be in a head: of a token (RFC 9110 section 5.6.2), or none of a line. */
+enum { TCHAR = 1, CONTROL = 2 };
+static const uint8_t kind[256] = {
+    [0 ... 8] = CONTROL,   [10 ... 31] = CONTROL, [127] = CONTROL, ['0' ... '9'] = TCHAR,
+    ['A' ... 'Z'] = TCHAR, ['a' ... 'z'] = TCHAR, ['!'] = TCHAR,   ['#' ... '\''] = TCHAR,
+    ['*'] = TCHAR,         ['+'] = TCHAR,         ['-'] = TCHAR,   ['.'] = TCHAR,
+    ['^' ... '`'] = TCHAR, ['|'] = TCHAR,         ['~'] = TCHAR,
+};
+
 bool http1_is_tchar(char c) {
-    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-           (c != 0 && strchr("!#$%&'*+-.^_`|~", c) != NULL);
+    return kind[(unsigned char)c] == TCHAR;
 }
 
 size_t http1_head_bytes(const uint8_t *data, size_t len, size_t seen) {
@@ -23,18 +31,15 @@ size_t http1_head_bytes(const uint8_t *data, size_t len, size_t seen) {
 }
 
 bool head_line(struct head *h, struct text *line) {
-    const char *end = memmem(h->at, (size_t)(h->end - h->at), "\r\n", 2);
-    if (!end) {
+    const char *at = h->at;
+    while (at < h->end && kind[(unsigned char)*at] != CONTROL)
+        at++;
+    if (h->end - at < 2 || at[0] != '\r' || at[1] != '\n') {
         h->at = h->end;
         return false;
     }
-    *line = (struct text){h->at, (size_t)(end - h->at)};
-    h->at = end + 2;
-    for (size_t i = 0; i < line->len; i++) {
-        unsigned char c = (unsigned char)line->at[i];
-        if ((c < 0x20 && c != '\t') || c == 0x7f)
-            return false;
-    }
+    *line = (struct text){h->at, (size_t)(at - h->at)};
+    h->at = at + 2;
     return true;
 }
 

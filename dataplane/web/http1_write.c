@@ -38,17 +38,16 @@ static const char *phrase(unsigned status) {
 
 static void put_id(struct text_out *o, const char *name, const char *value) {
     if (value && value[0])
-        text_printf(o, "%s: %s\r\n", name, value);
+        text_put_field(o, name, value);
 }
 
 void http1_write_101(struct text_out *o, struct text key, struct text protocol,
                      const char *correlation_id, const char *trace_id, const char *session_id) {
     char accept[29];
     ws_accept(key.at, key.len, accept);
-    text_printf(o,
-                "HTTP/1.1 101 Switching Protocols\r\n"
-                "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n",
-                accept);
+    text_put(o, "HTTP/1.1 101 Switching Protocols\r\n"
+                "Upgrade: websocket\r\nConnection: Upgrade\r\n");
+    text_put_field(o, "Sec-WebSocket-Accept", accept);
     if (protocol.len) {
         text_put(o, "Sec-WebSocket-Protocol: ");
         text_putn(o, protocol.at, protocol.len);

@@ -12,8 +12,28 @@ void text_putn(struct text_out *o, const char *s, size_t n) {
     o->len += n;
 }
 
-void text_put(struct text_out *o, const char *s) {
-    text_putn(o, s, strlen(s));
+void text_put_number(struct text_out *o, uint32_t n) {
+    char digits[10];
+    size_t at = sizeof(digits);
+    do
+        digits[--at] = (char)('0' + n % 10);
+    while (n /= 10);
+    text_putn(o, digits + at, sizeof(digits) - at);
+}
+
+void text_put_hex(struct text_out *o, const uint8_t *data, size_t len) {
+    static const char digit[] = "0123456789abcdef";
+    for (size_t i = 0; i < len; i++) {
+        const char pair[2] = {digit[data[i] >> 4], digit[data[i] & 15]};
+        text_putn(o, pair, sizeof(pair));
+    }
+}
+
+void text_put_field(struct text_out *o, const char *name, const char *value) {
+    text_put(o, name);
+    text_put(o, ": ");
+    text_put(o, value);
+    text_put(o, "\r\n");
 }
 
 void text_printf(struct text_out *o, const char *fmt, ...) {

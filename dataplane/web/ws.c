@@ -1,4 +1,5 @@
 #include "web/ws.h"
+#include "web/digest.h"
 #include <openssl/evp.h>
 #include <string.h>
 
@@ -149,13 +150,11 @@ bool ws_close_parse(const uint8_t *payload, size_t len, uint16_t *code) {
 
 void ws_accept(const char *key, size_t len, char out[29]) {
     static const char guid[] = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
-    unsigned char text[64 + sizeof(guid)], digest[EVP_MAX_MD_SIZE];
-    unsigned digest_len = 0;
+    unsigned char text[64 + sizeof(guid)], digest[DIGEST_SHA1_BYTES];
     if (len > 64)
         len = 64;
     memcpy(text, key, len);
     memcpy(text + len, guid, sizeof(guid) - 1);
-    if (EVP_Digest(text, len + sizeof(guid) - 1, digest, &digest_len, EVP_sha1(), NULL) != 1)
-        memset(digest, 0, sizeof(digest)); /* no SHA-1: the peer refuses the answer */
-    EVP_EncodeBlock((unsigned char *)out, digest, 20);
+    digest_sha1(text, len + sizeof(guid) - 1, digest); /* without it the peer refuses the answer */
+    EVP_EncodeBlock((unsigned char *)out, digest, sizeof(digest));
 }
