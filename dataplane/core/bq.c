@@ -126,6 +126,10 @@ void bq_consume(struct bq *q, struct bq_pools *p, size_t n) {
 }
 
 void bq_clear(struct bq *q, struct bq_pools *p) {
-    bq_consume(q, p, q->bytes);
-    assert(!q->head && !q->tail);
+    while (q->head) {
+        struct bq_block *b = q->head;
+        q->head = b->next;
+        block_free(p, b);
+    }
+    *q = (struct bq){0};
 }

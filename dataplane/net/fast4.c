@@ -115,6 +115,15 @@ bool fast4_input(struct net *n, struct rx *rx, enum tgw_reason *why) {
     return true;
 }
 
+/* What put_checksum() does for one mbuf over IPv4 without an offload. */
+static void sum_segment(struct rte_mbuf *m, uint32_t from, uint32_t to) {
+    uint8_t *p = rte_pktmbuf_mtod(m, uint8_t *);
+    uint64_t sum =
+        (uint64_t)rte_cpu_to_be_32(m->data_len) + rte_cpu_to_be_32(PROTO_TCP) + from + to;
+    uint16_t checksum = (uint16_t)~cksum_fold(cksum_bytes(sum, p, m->data_len));
+    memcpy(p + TCP_CHECKSUM_OFFSET, &checksum, sizeof(checksum));
+}
+
 static void put_headers(struct net *n, const struct iface *out, struct rte_mbuf *m,
                         const struct ip_addr *src, const struct ip_addr *dst, uint8_t ecn,
                         const uint8_t *mac) {
@@ -154,7 +163,10 @@ bool fast4_output(struct net *n, struct rte_mbuf *m, const struct ip_addr *src,
     if (!mac || rte_pktmbuf_headroom(m) < HEADERS)
         return false;
     m->ol_flags &= ~RTE_MBUF_F_TX_OFFLOAD_MASK;
-    put_checksum(out, m, src, dst);
+    if (out->offloads & PORT_TX_L4_CKSUM)
+        put_checksum(out, m, src, dst);
+    else
+        sum_segment(m, word4(src), to);
     put_headers(n, out, m, src, dst, ecn, mac);
     iface_send(n, out, m);
     return true;

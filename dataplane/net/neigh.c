@@ -143,8 +143,16 @@ void neigh_output(struct net *n, struct iface *out, const struct ip_addr *hop, s
         send_to(n, e, m);
 }
 
-const uint8_t *neigh_mac(struct net *n, const struct iface *out, const struct ip_addr *hop) {
-    struct neigh *e = neigh_find(n->neigh, out->index, hop);
+/* An entry may since have become another neighbour's: its place stays, its address tells. */
+static struct neigh *find_again(struct net *n, struct iface *out, const struct ip_addr *hop) {
+    struct neigh *e = out->last_hop;
+    if (!e || e->iface != out->index || !ip_addr_eq(&e->addr, hop))
+        out->last_hop = e = neigh_find(n->neigh, out->index, hop);
+    return e;
+}
+
+const uint8_t *neigh_mac(struct net *n, struct iface *out, const struct ip_addr *hop) {
+    struct neigh *e = find_again(n, out, hop);
     if (!e || e->state != NEIGH_REACHABLE || n->now_ns >= e->deadline_ns)
         return NULL;
     e->last_used_ns = n->now_ns;

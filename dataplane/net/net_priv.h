@@ -18,12 +18,15 @@ enum {
     PROTO_ICMP4 = 1,
     PROTO_TCP = 6,
     PROTO_ICMP6 = 58,
+    TCP_CHECKSUM_OFFSET = 16,
     HOP_LIMIT = 64,
     NDP_HOP_LIMIT = 255, /* RFC 4861 section 7.1: proves that no router passed it on */
     ICMP_REPLIES_PER_S = 10000,
     ICMP_REPLIES_BURST = 1000,
 };
 static const uint64_t SECOND_NS = 1000000000;
+
+struct neigh;
 
 struct iface {
     struct port *port;
@@ -38,6 +41,7 @@ struct iface {
     struct ip_addr gateway4, gateway6;
     bool has_range;
     struct ip_prefix range;
+    struct neigh *last_hop; /* found last, to be looked at first; NULL: none */
     uint16_t tx_count;
     struct rte_mbuf *tx[TX_BURST_MAX];
 };
@@ -113,7 +117,7 @@ void neigh_destroy(struct neigh_table *t);
 /* Send an IP packet to an on-link next hop, or let it wait for resolution. */
 void neigh_output(struct net *n, struct iface *out, const struct ip_addr *hop, struct rte_mbuf *m);
 /* The MAC of a next hop that is known to be reachable and needs no looking after, or NULL. */
-const uint8_t *neigh_mac(struct net *n, const struct iface *out, const struct ip_addr *hop);
+const uint8_t *neigh_mac(struct net *n, struct iface *out, const struct ip_addr *hop);
 /* A peer that asked for us named its MAC: make or refresh the entry. */
 void neigh_learn(struct net *n, struct iface *in, const struct ip_addr *addr, const uint8_t *mac);
 /* A peer answered, asked for or not; an entry is never made from it. */
