@@ -12,6 +12,7 @@ native=build-deb-amd64
 
 # The libraries' least versions are taken from this machine's; Debian's release is one for all.
 [ -f $native/build.ninja ] || CC=gcc meson setup $native -Db_pie=true \
+    -Db_lto=true -Db_staticpic=false \
     -Dc_args="-fstack-protector-strong -Wformat -Werror=format-security -D_FORTIFY_SOURCE=2" \
     -Dc_link_args="-Wl,-z,relro -Wl,-z,now"
 # shellcheck disable=SC2086 # words
