@@ -25,7 +25,6 @@ enum {
     TCP_DUPACKS = 3, /* RFC 5681 section 3.2 */
     TCP_WSCALE = 5,
     TCP_SYN_TRIES = 6,
-    TCP_PERSIST_MAX_MS = 60000,
     TCP_MSS_DEFAULT = 536, /* RFC 9293 section 3.7.1 */
     TCP_TS_BYTES = 12,
     TCP_OPTIONS_MAX = 40,
@@ -106,6 +105,8 @@ static inline uint32_t tcp_now_us(const struct tcp_stack *t) {
     return (uint32_t)(t->now_ns / 1000);
 }
 uint32_t tcp_rcv_space(const struct tcb *c);
+/* A window that is open moves by as much at least (RFC 9293 section 3.8.6.2.2). */
+uint32_t tcp_window_step(const struct tcb *c);
 uint32_t tcp_syn_window(const struct tcp_stack *t); /* of a SYN, hence unscaled */
 /* The flight, made if there is none; NULL when memory is short. */
 struct tcp_flight *tcb_flight(struct tcb *c);

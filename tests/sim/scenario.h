@@ -36,6 +36,16 @@ struct scenario {
 extern const struct scenario scenarios[];
 extern const unsigned scenario_count;
 
+/* Seeds that failed once. */
+struct find {
+    const char *scenario;
+    uint64_t seed;
+    const char *what;
+};
+
+extern const struct find finds[];
+extern const unsigned find_count;
+
 /* peers.c: two hosts that connect to each other */
 void peers_run(struct world *w);
 /* gateway.c: browsers, a gateway and node agents */
