@@ -23,8 +23,13 @@ DROP, SOURCE = 9, 19
 
 # Inside the subject's namespace, when the subject is the kernel: what interop-stack does.
 
+def cubic(s):
+    s.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, b"cubic")
+    return s
+
+
 def serve(port, work):
-    s = socket.create_server(("198.18.0.2", port))
+    s = cubic(socket.create_server(("198.18.0.2", port)))
     while True:
         c, _ = s.accept()
         threading.Thread(target=work, args=(c,), daemon=True).start()
@@ -51,7 +56,7 @@ def source(c):
 
 def run_peer(what, total):
     """Seconds from the request to the last byte at the other end."""
-    c = socket.create_connection(("198.18.0.2", SOURCE if what == "sends" else DROP), timeout=120)
+    c = cubic(socket.create_connection(("198.18.0.2", SOURCE if what == "sends" else DROP), timeout=120))
     began = time.monotonic()
     if what == "sends":
         c.sendall(b"%d\n" % total)
@@ -96,7 +101,7 @@ def set_up():
         sh(f"ip -n {ns} link set {dev} up && ip -n {BETWEEN} link set {between} up")
     sh(f"ip -n {PEER} addr add 198.18.0.1/24 dev peer0")
     for ns in (SUBJECT, PEER):
-        sh(f"ip netns exec {ns} sysctl -qw net.ipv4.tcp_congestion_control=cubic net.ipv4.tcp_no_metrics_save=1")
+        sh(f"ip netns exec {ns} sysctl -qw net.ipv4.tcp_no_metrics_save=1")
 
 
 class Process:

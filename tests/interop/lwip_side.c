@@ -8,6 +8,7 @@
 #include <lwip/sys.h>
 #include <lwip/tcp.h>
 #include <lwip/timeouts.h>
+#include <netif/ethernet.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,14 +21,13 @@ static struct {
     __typeof__(netif_add) *netif_add;
     __typeof__(netif_set_up) *netif_set_up;
     __typeof__(netif_set_link_up) *netif_set_link_up;
-    __typeof__(netif_ip6_addr_set) *ip6_addr_set;
+    __typeof__(netif_ip6_addr_set) *set_addr6;
     __typeof__(netif_ip6_addr_set_state) *ip6_addr_set_state;
     __typeof__(etharp_output) *etharp_output;
     __typeof__(ethip6_output) *ethip6_output;
     __typeof__(ethernet_input) *ethernet_input;
     __typeof__(sys_check_timeouts) *check_timeouts;
     __typeof__(sys_timeouts_sleeptime) *sleeptime;
-    __typeof__(sys_lock_tcpip_core) *lock;
     __typeof__(pbuf_alloc) *pbuf_alloc;
     __typeof__(pbuf_take) *pbuf_take;
     __typeof__(pbuf_free) *pbuf_free;
@@ -36,7 +36,7 @@ static struct {
     __typeof__(pbuf_copy_partial) *pbuf_copy;
     __typeof__(tcp_new_ip_type) *tcp_new;
     __typeof__(tcp_bind) *tcp_bind;
-    __typeof__(tcp_listen_with_backlog) *tcp_listen;
+    __typeof__(tcp_listen_with_backlog) *listen;
     __typeof__(tcp_accept) *tcp_accept;
     __typeof__(tcp_connect) *tcp_connect;
     __typeof__(tcp_arg) *tcp_arg;
@@ -73,14 +73,13 @@ static const struct {
     {&lw.netif_add, "netif_add"},
     {&lw.netif_set_up, "netif_set_up"},
     {&lw.netif_set_link_up, "netif_set_link_up"},
-    {&lw.ip6_addr_set, "netif_ip6_addr_set"},
+    {&lw.set_addr6, "netif_ip6_addr_set"},
     {&lw.ip6_addr_set_state, "netif_ip6_addr_set_state"},
     {&lw.etharp_output, "etharp_output"},
     {&lw.ethip6_output, "ethip6_output"},
     {&lw.ethernet_input, "ethernet_input"},
     {&lw.check_timeouts, "sys_check_timeouts"},
     {&lw.sleeptime, "sys_timeouts_sleeptime"},
-    {&lw.lock, "sys_lock_tcpip_core"},
     {&lw.pbuf_alloc, "pbuf_alloc"},
     {&lw.pbuf_take, "pbuf_take"},
     {&lw.pbuf_free, "pbuf_free"},
@@ -89,7 +88,7 @@ static const struct {
     {&lw.pbuf_copy, "pbuf_copy_partial"},
     {&lw.tcp_new, "tcp_new_ip_type"},
     {&lw.tcp_bind, "tcp_bind"},
-    {&lw.tcp_listen, "tcp_listen_with_backlog"},
+    {&lw.listen, "tcp_listen_with_backlog"},
     {&lw.tcp_accept, "tcp_accept"},
     {&lw.tcp_connect, "tcp_connect"},
     {&lw.tcp_arg, "tcp_arg"},
@@ -153,13 +152,12 @@ const char *lwip_open(const struct lwip_setup *s) {
     setup = *s;
     srand(1);
     lw.init();
-    lw.lock();
     memcpy(&addr.addr, s->addr4, 4);
     memcpy(&mask.addr, mask_bytes, 4);
     if (!lw.netif_add(&netif, &addr, &mask, &gateway, NULL, start_netif, lw.ethernet_input))
         return "netif_add";
     take_addr6(&addr6, s->addr6);
-    lw.ip6_addr_set(&netif, 1, &addr6);
+    lw.set_addr6(&netif, 1, &addr6);
     lw.ip6_addr_set_state(&netif, 1, IP6_ADDR_PREFERRED);
     lw.netif_set_up(&netif);
     lw.netif_set_link_up(&netif);
@@ -347,7 +345,7 @@ bool lwip_serve(uint16_t port, struct lwip_conn *(*place)(void)) {
     on_accepted = place;
     if (!pcb || lw.tcp_bind(pcb, lw.any, port) != ERR_OK)
         return false;
-    pcb = lw.tcp_listen(pcb, 255);
+    pcb = lw.listen(pcb, 255);
     if (pcb)
         lw.tcp_accept(pcb, accepted);
     return pcb != NULL;
