@@ -30,6 +30,7 @@ struct rig {
     uint32_t fakes;
     struct fake *agent; /* the last one dialled */
     bool dial_fails, no_room, starving;
+    bool any_grant; /* verdicts come with other grants than the rig's */
     uint64_t random;
 };
 
