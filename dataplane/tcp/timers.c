@@ -104,7 +104,8 @@ static bool given_up(const struct tcb *c) {
 /* Probes of a closed window back off as retransmissions do, but one that is lost, or its
  * answer, must not use up the user timeout. */
 static uint64_t again_ns(const struct tcb *c) {
-    uint64_t rto_ns = tcp_rto_ns(c), most_ns = ms(c->stack->config.user_timeout_ms) / PERSIST_PROBES;
+    uint64_t rto_ns = tcp_rto_ns(c),
+             most_ns = ms(c->stack->config.user_timeout_ms) / PERSIST_PROBES;
     return c->snd_wnd == 0 && !is_opening(c) && rto_ns > most_ns ? most_ns : rto_ns;
 }
 

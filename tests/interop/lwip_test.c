@@ -85,7 +85,8 @@ static void client(struct conn *c) {
         c->over = true;
         c->end = STREAM_END_OK;
         c->s.ops->abort(c->s.impl);
-    } else if (c->sent == c->bytes && (c->ending == LWIP_CLOSES_FIRST || c->s.ops->at_eof(c->s.impl))) {
+    } else if (c->sent == c->bytes &&
+               (c->ending == LWIP_CLOSES_FIRST || c->s.ops->at_eof(c->s.impl))) {
         finish(c);
     }
 }
@@ -400,7 +401,8 @@ static void open_ours(void) {
 static const char *open_all(void) {
     struct lwip_setup s = {.send = on_frame, .now_ns = &now_ns};
     ours = test_eal_init(MBUFS);
-    theirs = rte_pktmbuf_pool_create("lwip", MBUFS, 256, 0, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
+    theirs =
+        rte_pktmbuf_pool_create("lwip", MBUFS, 256, 0, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
     wire = wire_create(&now_ns, (struct rng){1}, &(struct wire_watch){NULL, NULL});
     if (!theirs || !wire)
         return "no memory";

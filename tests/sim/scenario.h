@@ -14,6 +14,7 @@ enum feature {
     SIM_SLEEPY = 64,      /* hosts do nothing for a while */
     SIM_STRIP = 128,      /* middleboxes take options out of SYNs */
     SIM_ONE_PORT = 256,   /* connections follow each other on one pair of ports */
+    SIM_ATTACK = 1024,    /* floods, guessed numbers, fragments */
     SIM_CONTROL = 512,    /* the control process refuses, is silent, dies, kills and drains */
 };
 

@@ -63,6 +63,7 @@ struct world {
     struct world_app app;
     bool verbose, failed;
     uint64_t segments, trace_hash;
+    uint64_t tried, got_in; /* under attack */
 };
 
 void world_init(struct world *w, const struct scenario *s, uint64_t seed,

@@ -130,7 +130,7 @@ static struct fake *new_fake(struct rig *r, const struct stream_handler *handler
 static struct stream env_dial(void *ctx, const struct tgw_endpoint *agent,
                               const struct stream_handler *handler, void *user) {
     struct rig *r = ctx;
-    assert(agent->port == 7681);
+    assert(r->any_verdict || agent->port == 7681);
     if (r->dial_fails)
         return (struct stream){&ops, NULL};
     r->agent = new_fake(r, handler, user);
@@ -402,7 +402,7 @@ void rig_agent_accepts(struct rig *r, struct fake *agent) {
     size_t n = fake_read(r, agent, head, sizeof(head) - 1);
     head[n] = 0;
     const char *key = strstr(head, field);
-    assert(key && (r->any_grant || strstr(head, "Authorization: Bearer head.body.signature\r\n")));
+    assert(key && (r->any_verdict || strstr(head, "Authorization: Bearer head.body.signature\r\n")));
     ws_accept(key + sizeof(field) - 1, 24, accept);
     snprintf(answer, sizeof(answer),
              "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"

@@ -30,7 +30,7 @@ struct rig {
     uint32_t fakes;
     struct fake *agent; /* the last one dialled */
     bool dial_fails, no_room, starving;
-    bool any_grant; /* verdicts come with other grants than the rig's */
+    bool any_verdict; /* grants and agents are not those of the rig */
     uint64_t random;
 };
 
