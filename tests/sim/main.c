@@ -155,7 +155,8 @@ static struct tally run_scenario(const struct options *o, unsigned k, unsigned n
             t.failed++;
         }
     }
-    /* A cookie keeps nothing: a lost last ACK and a forged SYN at once are more than it can bear. */
+    /* A cookie keeps nothing: a lost last ACK and a forged SYN at once are more than it can bear.
+     */
     if (t.tried)
         printf("# %" PRIu64 " of %" PRIu64 " got in\n", t.got_in, t.tried);
     t.failed += t.got_in * 100 < t.tried * 99;

@@ -402,7 +402,8 @@ void rig_agent_accepts(struct rig *r, struct fake *agent) {
     size_t n = fake_read(r, agent, head, sizeof(head) - 1);
     head[n] = 0;
     const char *key = strstr(head, field);
-    assert(key && (r->any_verdict || strstr(head, "Authorization: Bearer head.body.signature\r\n")));
+    assert(key &&
+           (r->any_verdict || strstr(head, "Authorization: Bearer head.body.signature\r\n")));
     ws_accept(key + sizeof(field) - 1, 24, accept);
     snprintf(answer, sizeof(answer),
              "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
