@@ -104,7 +104,7 @@ void attack_end(struct attack *a) {
 
 void attack_judge(struct attack *a) {
     static const enum tgw_reason names[] = {TGW_R_ip4_fragment, TGW_R_ip6_fragment,
-                                            TGW_R_tcp_no_connection, TGW_R_tcp_out_of_window};
+                                            TGW_R_tcp_no_connection};
     const struct tgw_counters *c = &a->victim->counters;
     world_say(a->world, "%" PRIu64 " forged frames, %" PRIu64 " cookies", a->sent,
               tgw_counter_get(c, TGW_C_tcp_syn_cookies_sent));
