@@ -169,6 +169,7 @@ static void stop_region(struct app *a) {
 static void fill_tcp(const struct app *a, struct tcp_config *t, struct tgw_counters *counters) {
     worker_tcp_config(t, (uint32_t)(a->config.sessions_max / a->cores) + 1, counters);
     t->keepalive_ms = (uint32_t)a->config.keepalive_seconds * 1000;
+    t->use_ecn = a->config.ecn;
     t->snd_buffer_bytes = (uint32_t)a->config.relay_buffer_bytes;
     t->huge_pages = a->config.huge_pages;
 }

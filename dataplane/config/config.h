@@ -63,6 +63,7 @@ struct config {
     uint64_t sessions_max;             /* all cores */
     uint64_t relay_buffer_bytes;
     uint64_t keepalive_seconds;
+    bool ecn;              /* offered to agents, accepted from browsers */
     config_text idle_mode; /* spin | sleep */
     /* both */
     config_text shm_path;              /* /dev/shm/tgw */

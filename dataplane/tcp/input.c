@@ -170,7 +170,10 @@ static bool acceptable(struct tcb *c, const struct seg *s) {
             answer_limited(c, TGW_R_tcp_out_of_window);
         else
             drop_and_ack(c, TGW_R_tcp_out_of_window);
-        if (s->len && seq_le(s->seq + s->len, c->rcv_nxt))
+        /* Not before our SYN is acknowledged: what a flight keeps of what was sent begins
+         * behind it. */
+        bool old = s->len && seq_le(s->seq + s->len, c->rcv_nxt);
+        if (old && c->state != TCP_SYN_RECEIVED)
             ooo_duplicate(c, s->seq, s->seq + s->len);
         /* An ACK below the window still counts: the peer may be probing. */
         return !(s->flags & (SEG_RST | SEG_SYN)) && (s->flags & SEG_ACK) &&

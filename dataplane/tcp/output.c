@@ -220,9 +220,10 @@ static void arm_retransmit(struct tcb *c) {
 static bool window_update_due(const struct tcb *c) {
     uint32_t space = tcp_rcv_space(c), most = UINT32_C(65535) << c->rcv_wscale;
     uint32_t open = c->rcv_nxt + (space < most ? space : most) - c->rcv_adv;
-    uint32_t step = c->stack->config.rcv_buffer_bytes / 4;
-    uint32_t two = 2u * c->mss;
-    return !c->fin_received && (int32_t)open > 0 && open >= (step < two ? step : two);
+    uint32_t quarter = c->stack->config.rcv_buffer_bytes / 4, two = 2u * c->mss;
+    uint32_t worth = quarter < two ? quarter : two, step = tcp_window_step(c);
+    /* An update that moves nothing is answered, and answered again. */
+    return !c->fin_received && (int32_t)open > 0 && open >= (worth > step ? worth : step);
 }
 
 /* Where an ACK without data stands: in the peer's window even when a probe went beyond,

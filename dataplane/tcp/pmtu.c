@@ -107,12 +107,14 @@ void tcp_path_timeout(struct tcb *c) {
         c->cwnd = c->mss;
         return;
     }
-    /* RFC 4821 section 7.7: full segments time out again and again. */
-    bool full = c->snd_max - c->snd_una >= tcp_payload_max(c);
-    if (!full || c->backoff < TIMEOUTS_FIRST || (c->backoff - TIMEOUTS_FIRST) % TIMEOUTS_A_SIZE)
+    if (c->backoff < TIMEOUTS_FIRST || (c->backoff - TIMEOUTS_FIRST) % TIMEOUTS_A_SIZE)
         return;
+    /* RFC 4821 section 7.7: a segment that is larger than the next size down times out again
+     * and again. It need not be full: the peer's window or the end of the data may cut it. */
     uint16_t next = c->mss > MSS_TUNNEL ? MSS_TUNNEL : floor_of(c);
-    if (next < c->mss) {
+    uint32_t options = c->mss - tcp_payload_max(c);
+    uint32_t first = seq_min(c->snd_max, c->snd_una + tcp_payload_max(c)) - c->snd_una;
+    if (next < c->mss && first + options > next) {
         tgw_count(c->stack->counters, TGW_C_tcp_black_holes, 1);
         lower(c, next, PROBE_FIRST_MS);
         c->cwnd = c->mss;

@@ -62,14 +62,16 @@ uint32_t tcp_syn_window(const struct tcp_stack *t) {
     return most < 65535 ? most : 65535;
 }
 
+uint32_t tcp_window_step(const struct tcb *c) {
+    uint32_t half = c->stack->config.rcv_buffer_bytes / 2;
+    return c->mss < half ? c->mss : half;
+}
+
 /* The window to advertise: never less than promised (RFC 9293 section 3.8.6), no
  * silly small steps up (section 3.8.6.2.2). */
 static uint32_t window(struct tcb *c) {
     uint32_t edge = c->rcv_nxt + tcp_rcv_space(c);
-    uint32_t step = c->mss < c->stack->config.rcv_buffer_bytes / 2
-                        ? c->mss
-                        : c->stack->config.rcv_buffer_bytes / 2;
-    if (seq_lt(edge, c->rcv_adv + step) && seq_lt(c->rcv_nxt, c->rcv_adv))
+    if (seq_lt(edge, c->rcv_adv + tcp_window_step(c)) && seq_lt(c->rcv_nxt, c->rcv_adv))
         edge = c->rcv_adv;
     if (seq_lt(edge, c->rcv_adv))
         edge = c->rcv_adv;

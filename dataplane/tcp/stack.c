@@ -351,15 +351,24 @@ static void check_tcb(const struct tcb *c) {
     assert(c->snd_una == c->snd_max || c->marked || timer_is_set(&c->timer));
 }
 
+static uint32_t check_bucket(const struct tcp_stack *t, const struct flow_bucket *b) {
+    static const uint16_t none[FLOW_SLOTS];
+    uint32_t found = 0;
+    if (memcmp(b->tag, none, sizeof(none)) == 0)
+        return 0;
+    for (int i = 0; i < FLOW_SLOTS; i++) {
+        if (!b->tag[i])
+            continue;
+        check_tcb(pool_at(&t->tcbs, b->index[i]));
+        found++;
+    }
+    return found;
+}
+
 void tcp_check(const struct tcp_stack *t) {
     const struct flow_table *f = &t->flows;
     uint32_t found = 0;
     for (uint32_t b = 0; b < f->buckets + f->spare_touched; b++)
-        for (int i = 0; i < FLOW_SLOTS; i++) {
-            if (!f->bucket[b].tag[i])
-                continue;
-            check_tcb(pool_at(&t->tcbs, f->bucket[b].index[i]));
-            found++;
-        }
+        found += check_bucket(t, &f->bucket[b]);
     assert(found == f->used && found <= t->tcbs.used);
 }

@@ -25,7 +25,6 @@ enum {
     TCP_DUPACKS = 3, /* RFC 5681 section 3.2 */
     TCP_WSCALE = 5,
     TCP_SYN_TRIES = 6,
-    TCP_PERSIST_MAX_MS = 60000,
     TCP_MSS_DEFAULT = 536, /* RFC 9293 section 3.7.1 */
     TCP_TS_BYTES = 12,
     TCP_OPTIONS_MAX = 40,

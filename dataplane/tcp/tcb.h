@@ -17,6 +17,8 @@ void tcb_kill(struct tcb *c);
 /* Kill, and tell the owner if there is one. */
 void tcb_end(struct tcb *c, enum stream_end why);
 void tcb_mark(struct tcb *c);
+/* A window that is open moves by as much at least (RFC 9293 section 3.8.6.2.2). */
+uint32_t tcp_window_step(const struct tcb *c);
 uint32_t tcp_syn_window(const struct tcp_stack *t); /* of a SYN, hence unscaled */
 /* The flight, made if there is none; NULL when memory is short. */
 struct tcp_flight *tcb_flight(struct tcb *c);

@@ -6,6 +6,7 @@ enum {
     RTO_FIRST_MS = 1000, /* RFC 6298 section 2.1 */
     RTO_MIN_MS = 200,
     RTO_MAX_MS = 60000,
+    PERSIST_PROBES = 8, /* that go unanswered before the user timeout, at the least */
     KEEPALIVE_PROBES = 4,
     KEEPALIVE_INTERVAL_MS = 5000,
 };
@@ -106,6 +107,14 @@ static bool given_up(const struct tcb *c) {
     return waited_ms > c->stack->config.user_timeout_ms;
 }
 
+/* Probes of a closed window back off as retransmissions do, but one that is lost, or its
+ * answer, must not use up the user timeout. */
+static uint64_t again_ns(const struct tcb *c) {
+    uint64_t rto_ns = tcp_rto_ns(c),
+             most_ns = ms(c->stack->config.user_timeout_ms) / PERSIST_PROBES;
+    return c->snd_wnd == 0 && !is_opening(c) && rto_ns > most_ns ? most_ns : rto_ns;
+}
+
 static void rtx_fired(struct tcb *c) {
     bool opening = is_opening(c);
     if (!opening && tcb_is_quiet(c)) {
@@ -131,7 +140,7 @@ static void rtx_fired(struct tcb *c) {
     c->backoff++;
     if (c->snd_wnd)
         tcp_path_timeout(c);
-    tcb_deadline(c, TCP_D_RTX, c->stack->now_ns + tcp_rto_ns(c));
+    tcb_deadline(c, TCP_D_RTX, c->stack->now_ns + again_ns(c));
     tcb_mark(c);
 }
 

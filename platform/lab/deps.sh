@@ -14,7 +14,7 @@ cross="gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static qemu-system-
 file kmod cpio xz-utils systemd shellcheck"
 test="clang clang-format libclang-rt-14-dev universal-ctags prometheus chromium tcpdump python3-yaml
 python3-jsonschema
-gnutls-bin nginx-light nmap testssl.sh valgrind"
+gnutls-bin liblwip-dev nginx-light nmap testssl.sh valgrind"
 # Where node comes from elsewhere, npm comes with it and Debian's packages would clash.
 page=""
 command -v npm >/dev/null || page="nodejs npm"

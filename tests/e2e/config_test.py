@@ -5,10 +5,11 @@ import json
 import os
 import pwd
 import signal
+import socket
 import subprocess
 import time
 
-from gateways import BUILD, Site, outcome, wait_for
+from gateways import BUILD, Site, outcome, upgrade_head, wait_for
 from tap import case, run
 
 SITE = Site()
@@ -116,6 +117,24 @@ def _():
     g.order("drain", timeout_s=1)
     g.control.send_signal(signal.SIGTERM)
     assert g.control.wait(15) == 0 and g.dataplane.wait(15) == 0
+
+
+def agreed_ecn(connection):
+    return bool(connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 8)[5] & 8)  # TCPI_OPT_ECN
+
+
+@case("ECN is agreed on with browsers and agents that want it, unless the configuration says no")
+def _():
+    with open("/proc/sys/net/ipv4/tcp_ecn", "w") as f:
+        f.write("1")
+    for g, wanted in ((SITE.gateway(), True), (SITE.gateway(ecn=False), False)):
+        token = g.mint(agent=f"{g.node}:7799")
+        with socket.create_server((g.node, 7799)) as agent, g.dial() as browser:
+            agent.settimeout(10)
+            browser.sendall(upgrade_head(token))
+            with agent.accept()[0] as dialled:
+                assert (agreed_ecn(browser), agreed_ecn(dialled)) == (wanted, wanted), wanted
+        g.stop()
 
 
 @case("what cannot be is said in one line")

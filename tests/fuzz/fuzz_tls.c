@@ -149,7 +149,7 @@ static void adopt(struct fuzz *f, enum tls_suite suite) {
 /* One record under the client's key, behind what is on the wire. */
 static void seal(struct fuzz *f, enum tls_suite suite, uint8_t type, const uint8_t *data,
                  size_t len, size_t padding) {
-    static uint8_t plain[TLS_CIPHER_BYTES_MAX];
+    static uint8_t plain[TLS_CIPHER_BYTES_MAX + PADDING_MAX];
     struct tls_key key = {0};
     if (f->wire_len + TLS_RECORD_BYTES_MAX > WIRE_BYTES)
         return;

@@ -1,5 +1,6 @@
-/* Our stack on a kernel's device, for interop_test.py: an echo server on port 7, and a client
- * of echo servers by command.
+/* Our stack on a kernel's device, for interop_test.py and bench/loss.py: an echo server on
+ * port 7, one on 9 that drops what comes, one on 19 that sends as many bytes as the line it
+ * is sent says; and a client of echo servers by command.
  *
  *   interop-stack DEVICE MTU LOSS_PM REORDER_PM DUPLICATE_PM
  *
@@ -19,6 +20,8 @@
 enum {
     BURST = 32,
     ECHO_PORT = 7,
+    DROP_PORT = 9,
+    SOURCE_PORT = 19,
     MBUFS = 4095,
     MBUF_BYTES = 16384 + RTE_PKTMBUF_HEADROOM,
     PATTERN = 65536,
@@ -30,6 +33,7 @@ struct program;
 struct conn {
     struct program *p;
     struct stream s;
+    uint16_t port; /* that it was accepted on; 0: a client */
     bool client, holds, shut, good;
     uint64_t to_send, sent, received;
 };
@@ -77,6 +81,39 @@ static void echo(struct conn *c) {
     }
 }
 
+static void drop(struct conn *c) {
+    c->s.ops->consume(c->s.impl, c->s.ops->unread(c->s.impl));
+    if (!c->shut && c->s.ops->at_eof(c->s.impl)) {
+        c->shut = true;
+        c->s.ops->shutdown(c->s.impl);
+    }
+}
+
+/* False: what is under way waits for room. */
+static bool send_pattern(struct conn *c) {
+    while (c->sent < c->to_send) {
+        uint64_t left = c->to_send - c->sent;
+        size_t n = left < PATTERN ? left : PATTERN;
+        size_t took = c->s.ops->write(c->s.impl, c->p->pattern + c->sent % PATTERN, n);
+        c->sent += took;
+        if (took < n)
+            return false;
+    }
+    return true;
+}
+
+static void source(struct conn *c) {
+    char line[24] = "";
+    size_t n = c->s.ops->copy(c->s.impl, line, sizeof(line) - 1);
+    c->s.ops->consume(c->s.impl, n);
+    if (n)
+        c->to_send = strtoull(line, NULL, 10);
+    if (c->to_send && send_pattern(c) && !c->shut) {
+        c->shut = true;
+        c->s.ops->shutdown(c->s.impl);
+    }
+}
+
 static void client(struct conn *c) {
     const uint8_t *data;
     size_t n;
@@ -86,15 +123,7 @@ static void client(struct conn *c) {
         c->received += n;
         c->s.ops->consume(c->s.impl, n);
     }
-    while (c->sent < c->to_send) {
-        uint64_t left = c->to_send - c->sent;
-        n = left < PATTERN ? left : PATTERN;
-        size_t took = c->s.ops->write(c->s.impl, c->p->pattern + c->sent % PATTERN, n);
-        c->sent += took;
-        if (took < n)
-            return;
-    }
-    if (!c->shut && !c->holds) {
+    if (send_pattern(c) && !c->shut && !c->holds) {
         c->shut = true;
         c->s.ops->shutdown(c->s.impl);
     }
@@ -104,6 +133,10 @@ static void on_event(void *user) {
     struct conn *c = user;
     if (c->client)
         client(c);
+    else if (c->port == DROP_PORT)
+        drop(c);
+    else if (c->port == SOURCE_PORT)
+        source(c);
     else
         echo(c);
 }
@@ -147,9 +180,9 @@ static struct conn *make(struct program *p, bool is_client) {
 static void *on_accepted(void *ctx, struct stream s, const struct tgw_endpoint *local,
                          const struct tgw_endpoint *remote) {
     struct conn *c = make(ctx, false);
-    (void)local;
     (void)remote;
     c->s = s;
+    c->port = local->port;
     return c;
 }
 
@@ -285,7 +318,8 @@ static void start(struct program *p, char **argv, struct rte_mempool *pool) {
     p->now_ns = clock_now_ns();
     p->net = p->port ? net_create(&nc, &up, NULL, p->now_ns) : NULL;
     p->tcp = p->net ? tcp_create(&tc, p->net, p->now_ns) : NULL;
-    if (!p->tcp || !tcp_listen(p->tcp, ECHO_PORT, &l)) {
+    if (!p->tcp || !tcp_listen(p->tcp, ECHO_PORT, &l) || !tcp_listen(p->tcp, DROP_PORT, &l) ||
+        !tcp_listen(p->tcp, SOURCE_PORT, &l)) {
         fprintf(stderr, "interop-stack: %s\n", err);
         exit(1);
     }

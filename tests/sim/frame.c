@@ -146,28 +146,79 @@ uint32_t frame_too_big(const uint8_t *frame, uint32_t len, uint16_t mtu, uint8_t
                                                       : too_big6(frame, len, mtu, out);
 }
 
-uint32_t frame_syn(uint8_t *out, const uint8_t to_mac[6], const struct ip_addr *from,
-                   const struct ip_addr *to, uint16_t sport, uint16_t dport, uint32_t seq) {
+static uint32_t put_head(uint8_t *out, const uint8_t to_mac[6], const struct ip_addr *from,
+                         const struct ip_addr *to, uint8_t proto, uint32_t payload) {
     bool v4 = ip_addr_is4(from);
-    uint32_t at = ETH_BYTES + (v4 ? IP4_BYTES : IP6_BYTES);
-    uint8_t *tcp = out + at;
     memcpy(out, to_mac, 6);
     memset(out + 6, 0x02, 6);
     put16(out + 12, v4 ? RTE_ETHER_TYPE_IPV4 : RTE_ETHER_TYPE_IPV6);
     if (v4)
-        put_ip4(out + ETH_BYTES, IP4_BYTES + TCP_BYTES, PROTO_TCP, from->b + 12, to->b + 12);
+        put_ip4(out + ETH_BYTES, IP4_BYTES + payload, proto, from->b + 12, to->b + 12);
     else
-        put_ip6(out + ETH_BYTES, TCP_BYTES, PROTO_TCP, from, to);
-    memset(tcp, 0, TCP_BYTES);
-    put16(tcp, sport);
-    put16(tcp + 2, dport);
-    put16(tcp + 4, (uint16_t)(seq >> 16));
-    put16(tcp + 6, (uint16_t)seq);
-    tcp[12] = TCP_BYTES / 4 << 4;
-    tcp[13] = SEG_SYN;
-    put16(tcp + 14, 8192);
-    put_tcp_checksum(out, at, at + TCP_BYTES);
-    return at + TCP_BYTES;
+        put_ip6(out + ETH_BYTES, payload, proto, from, to);
+    return ETH_BYTES + (v4 ? IP4_BYTES : IP6_BYTES);
+}
+
+static void put32(uint8_t *p, uint32_t v) {
+    put16(p, (uint16_t)(v >> 16));
+    put16(p + 2, (uint16_t)v);
+}
+
+uint32_t frame_tcp(uint8_t *out, const uint8_t to_mac[6], const struct seg *s) {
+    uint32_t options = s->sack_count ? 4 + 8u * s->sack_count : 0, bytes = TCP_BYTES + options;
+    uint32_t at = put_head(out, to_mac, &s->src, &s->dst, PROTO_TCP, bytes + s->len);
+    uint8_t *tcp = out + at, *o = tcp + TCP_BYTES;
+    memset(tcp, 0, bytes + s->len);
+    put16(tcp, s->sport);
+    put16(tcp + 2, s->dport);
+    put32(tcp + 4, s->seq);
+    put32(tcp + 8, s->ack);
+    tcp[12] = (uint8_t)(bytes / 4 << 4);
+    tcp[13] = s->flags;
+    put16(tcp + 14, s->wnd);
+    if (options)
+        put32(o, 0x01010500u | (2 + 8u * s->sack_count));
+    for (uint8_t i = 0; i < s->sack_count; i++) {
+        put32(o + 4 + 8 * i, s->sack[i].start);
+        put32(o + 8 + 8 * i, s->sack[i].end);
+    }
+    put_tcp_checksum(out, at, at + bytes + s->len);
+    return at + bytes + s->len;
+}
+
+uint32_t frame_syn(uint8_t *out, const uint8_t to_mac[6], const struct ip_addr *from,
+                   const struct ip_addr *to, uint16_t sport, uint16_t dport, uint32_t seq) {
+    const struct seg s = {.src = *from,
+                          .dst = *to,
+                          .sport = sport,
+                          .dport = dport,
+                          .seq = seq,
+                          .wnd = 8192,
+                          .flags = SEG_SYN};
+    return frame_tcp(out, to_mac, &s);
+}
+
+uint32_t frame_fragment(uint8_t *out, const uint8_t to_mac[6], const struct ip_addr *from,
+                        const struct ip_addr *to, uint32_t id, uint16_t offset, bool more,
+                        uint32_t bytes) {
+    enum { IP6_FRAGMENT = 44, FRAGMENT_BYTES = 8, MORE4 = 0x2000, MORE6 = 1 };
+    bool v4 = ip_addr_is4(from);
+    uint32_t head = v4 ? 0 : FRAGMENT_BYTES;
+    uint32_t at = put_head(out, to_mac, from, to, v4 ? PROTO_TCP : IP6_FRAGMENT, head + bytes);
+    uint8_t *ip = out + ETH_BYTES;
+    memset(out + at, 0, head + bytes);
+    if (v4) {
+        put16(ip + 4, (uint16_t)id);
+        put16(ip + 6, (uint16_t)((more ? MORE4 : 0) | offset / 8));
+        memset(ip + 10, 0, 2);
+        uint16_t sum = (uint16_t)~rte_raw_cksum(ip, IP4_BYTES);
+        memcpy(ip + 10, &sum, 2);
+    } else {
+        out[at] = PROTO_TCP;
+        put16(out + at + 2, (uint16_t)(offset | (more ? MORE6 : 0)));
+        put32(out + at + 4, id);
+    }
+    return at + head + bytes;
 }
 
 static void print_options(FILE *to, const struct seg *s) {

@@ -18,6 +18,13 @@ uint32_t frame_too_big(const uint8_t *frame, uint32_t len, uint16_t mtu, uint8_t
 /* A SYN of a stranger to the given address and port. */
 uint32_t frame_syn(uint8_t *out, const uint8_t to_mac[6], const struct ip_addr *from,
                    const struct ip_addr *to, uint16_t sport, uint16_t dport, uint32_t seq);
+/* Any segment, its payload zeros; of the options SACK blocks alone. */
+uint32_t frame_tcp(uint8_t *out, const uint8_t to_mac[6], const struct seg *s);
+/* A fragment of a TCP packet, `offset` a multiple of 8, with `bytes` zeros in it. One that is
+ * the last and the first is none. */
+uint32_t frame_fragment(uint8_t *out, const uint8_t to_mac[6], const struct ip_addr *from,
+                        const struct ip_addr *to, uint32_t id, uint16_t offset, bool more,
+                        uint32_t bytes);
 /* One line of a trace, without a newline. */
 void frame_print(FILE *to, const uint8_t *frame, uint32_t len);
 

@@ -1,6 +1,7 @@
 /* Browsers, a gateway and node agents: net, tcp, session, relay and web whole, with a scripted
  * control process. Wire 0 lies before the gateway, wire 1 behind it. */
 #include "session/session.h"
+#include "tests/sim/attack.h"
 #include "tests/sim/stress.h"
 #include "tests/sim/terminal.h"
 #include <stdio.h>
@@ -35,6 +36,7 @@ struct gateway {
     uint64_t opened, closed, control_ns;
     bool lost_events, calm; /* calm: the control process behaves */
     struct stress stress;
+    struct attack attack;
 };
 
 static bool control_is_bad(const struct gateway *g) {
@@ -245,6 +247,10 @@ static void make_hosts(struct gateway *g, struct rng *r) {
         c.ack_delay_ms = (uint32_t)rng_range(r, 0, 1) * 40;
         c.use_cubic = rng_chance(r, 500);
         c.use_ecn = rng_chance(r, 500);
+        if (w->scenario->features & SIM_ATTACK) { /* readers with hardly a window */
+            c.backlog_max = 16;
+            c.rcv_buffer_bytes = i == BROWSER_HOST ? (uint32_t)rng_scale(r, 512, 16384) : 65536;
+        }
         world_host(w, at[i], i == GATEWAY_HOST ? 2 : 1, &c);
     }
     const struct session_env env = {.dial = env_dial,
@@ -286,6 +292,8 @@ static struct gateway *begin(struct world *w, struct rng *r) {
         draw(g, t);
     }
     stress_begin(&g->stress, w, rng_split(r));
+    if (w->scenario->features & SIM_ATTACK)
+        attack_begin(&g->attack, w, &w->host[GATEWAY_HOST], rng_split(r));
     return g;
 }
 
@@ -301,10 +309,26 @@ static bool all_over(const struct gateway *g) {
     return u.live + u.pending == 0;
 }
 
+static void be_attacked(struct gateway *g) {
+    uint16_t port[BROWSERS_MAX];
+    unsigned count = 0;
+    for (unsigned i = 0; i < g->browsers; i++) {
+        struct tgw_leg_state leg = {0};
+        const struct terminal *t = &g->browser[i];
+        if (!t->opened || t->dead)
+            continue;
+        t->s.ops->inspect(t->s.impl, &leg);
+        port[count++] = leg.local.port;
+    }
+    attack_turn(&g->attack, port, count);
+}
+
 static void run_until(struct gateway *g, uint64_t until_ns) {
     struct world *w = g->world;
     while (!all_over(g) && w->now_ns < until_ns && !w->failed) {
         stress_turn(&g->stress);
+        if (g->attack.victim)
+            be_attacked(g);
         if (!world_step(w))
             break;
     }
@@ -320,6 +344,8 @@ static void judge(struct gateway *g) {
         if (!b->dead)
             world_fail(w, "browser %u does not end: sent %lu of %lu, received %lu%s", i, b->sent,
                        b->send_bytes, b->received, b->upgraded ? ", upgraded" : "");
+        w->tried += g->attack.victim != NULL;
+        w->got_in += g->attack.victim != NULL && b->upgraded;
         if (!b->upgraded || (w->scenario->features & SIM_LENIENT))
             continue;
         if (!a || b->received != a->send_bytes || a->received != b->send_bytes || !b->close_got)
@@ -329,6 +355,8 @@ static void judge(struct gateway *g) {
     }
     if (!all_over(g))
         world_fail(w, "a session or an agent does not end");
+    if (g->attack.victim)
+        attack_judge(&g->attack);
     if (g->opened != g->closed && !g->lost_events)
         world_fail(w, "%lu sessions opened and %lu closed", g->opened, g->closed);
 }
@@ -339,9 +367,12 @@ void gateway_run(struct world *w) {
     run_until(g, w->now_ns + rng_scale(&r, 100 * MS, 600 * SECOND));
     world_heal(w);
     stress_end(&g->stress);
+    attack_end(&g->attack);
     g->calm = true;
-    session_control(g->table, true, UINT64_MAX);
-    policy(g, false);
+    if (w->scenario->features & SIM_CONTROL) { /* another one comes, which refuses who waits */
+        session_control(g->table, true, UINT64_MAX);
+        policy(g, false);
+    }
     run_until(g, w->now_ns + 3600 * SECOND);
     judge(g);
     world_settle(w, 600 * SECOND);

@@ -3,8 +3,11 @@
 #include "tests/sim/scenario.h"
 #include <getopt.h>
 #include <inttypes.h>
+#include <limits.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -19,6 +22,7 @@ struct options {
 
 struct tally {
     uint64_t seeds, failed, segments;
+    uint64_t tried, got_in; /* under attack */
 };
 
 static double seconds_since(const struct timespec *began) {
@@ -32,7 +36,7 @@ static char replay[200];
 
 static void died(int signal_number) {
     static const char hung[] = "# hangs\n";
-    if (signal_number == SIGALRM && write(STDOUT_FILENO, hung, sizeof(hung) - 1) < 0)
+    if (signal_number == SIGPROF && write(STDOUT_FILENO, hung, sizeof(hung) - 1) < 0)
         _exit(2);
     if (write(STDOUT_FILENO, replay, strlen(replay)) < 0)
         _exit(2);
@@ -40,8 +44,25 @@ static void died(int signal_number) {
     raise(signal_number);
 }
 
-static void catch_deaths(void) {
-    const int signals[] = {SIGABRT, SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGALRM};
+static volatile sig_atomic_t told_to_stop;
+
+/* The tally of what ran is printed still. */
+static void stop(int signal_number) {
+    (void)signal_number;
+    told_to_stop = 1;
+}
+
+/* A seed hangs that takes so much of the processor's time; of the day's it may take more,
+ * where the machine is busy or the process stopped. 0: none runs. */
+static void limit_cpu(time_t seconds) {
+    const struct itimerval limit = {.it_value = {.tv_sec = seconds}};
+    setitimer(ITIMER_PROF, &limit, NULL);
+}
+
+static void catch_signals(void) {
+    signal(SIGINT, stop);
+    signal(SIGTERM, stop);
+    const int signals[] = {SIGABRT, SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGPROF};
     for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
         signal(signals[i], died);
 }
@@ -109,15 +130,17 @@ static bool run_seed(const struct scenario *s, uint64_t seed, struct rte_mempool
     snprintf(replay, sizeof(replay),
              "# replay: build/tests/test-sim --scenario %s --seed %" PRIu64 " --verbose\n", s->name,
              seed);
-    alarm(SEED_SECONDS_MAX);
+    limit_cpu(SEED_SECONDS_MAX);
     world_init(&w, s, seed, pools, way.verbose);
     w.long_way = way.long_way;
     s->run(&w);
     world_fini(&w);
-    alarm(0);
+    limit_cpu(0);
     t->seeds++;
     t->failed += w.failed;
     t->segments += w.segments;
+    t->tried += w.tried;
+    t->got_in += w.got_in;
     *hash = w.trace_hash;
     if (way.verbose)
         printf("# %" PRIu64 " segments, %" PRIu64 " events, trace %016" PRIx64 "\n", w.segments,
@@ -150,7 +173,7 @@ static struct tally run_scenario(const struct options *o, unsigned k, unsigned n
     uint64_t hash = 0;
     const struct way way = {o->verbose, o->long_way};
     clock_gettime(CLOCK_MONOTONIC, &began);
-    for (uint64_t seed = o->first; seed < o->first + o->seeds; seed++) {
+    for (uint64_t seed = o->first; seed < o->first + o->seeds && !told_to_stop; seed++) {
         if (!o->scenario && seed % scenario_count != k)
             continue;
         if (o->stop_after_s && t.seeds && seconds_since(&began) >= seconds)
@@ -158,6 +181,11 @@ static struct tally run_scenario(const struct options *o, unsigned k, unsigned n
         if (run_seed(&scenarios[k], seed, pools, way, &t, &hash) && !o->verbose && !o->long_way)
             compare(&scenarios[k], seed, pools, hash, &t);
     }
+    /* Over 99 in 100: a cookie cannot bear a lost last ACK and a forged SYN at once. */
+    if (t.tried)
+        printf("# %" PRIu64 " of %" PRIu64 " got in\n", t.got_in, t.tried);
+    enum { FEW = 3 }; /* of a small number that is more than one in a hundred */
+    t.failed += t.tried - t.got_in > t.tried / 100 + FEW;
     printf("%s %u - sim: %s: %" PRIu64 " seeds, %" PRIu64 " segments\n", t.failed ? "not ok" : "ok",
            number, scenarios[k].name, t.seeds, t.segments);
     fflush(stdout);
@@ -170,6 +198,19 @@ static unsigned find(const char *name) {
             return k;
     fprintf(stderr, "sim: no scenario %s; see --list\n", name);
     exit(2);
+}
+
+/* Seeds that failed once: one case. */
+static struct tally run_finds(unsigned number, struct rte_mempool *const *pools) {
+    struct tally t = {0};
+    const struct way way = {0};
+    uint64_t hash;
+    for (unsigned i = 0; i < find_count; i++)
+        if (!run_seed(&scenarios[find(finds[i].scenario)], finds[i].seed, pools, way, &t, &hash))
+            printf("# again: %s\n", finds[i].what);
+    printf("%s %u - sim: %" PRIu64 " seeds that failed once\n", t.failed ? "not ok" : "ok", number,
+           t.seeds);
+    return t;
 }
 
 static void make_pools(struct rte_mempool **pools) {
@@ -201,7 +242,8 @@ static struct tally run_all(const struct options *o, struct rte_mempool *const *
             o->seeds >= scenario_count || (o->first + scenario_count - k) % scenario_count == 0;
     if (o->scenario || o->seeds < scenario_count)
         cases = o->scenario ? 1 : (unsigned)o->seeds;
-    printf("1..%u\n", cases);
+    bool again = !o->scenario && o->seeds > 1;
+    printf("1..%u\n", cases + again);
     for (unsigned k = 0; k < scenario_count; k++) {
         bool mine =
             o->scenario
@@ -212,6 +254,10 @@ static struct tally run_all(const struct options *o, struct rte_mempool *const *
         double left = (double)o->stop_after_s - seconds_since(began);
         struct tally t = run_scenario(o, k, number + 1, pools, left / (cases - number));
         number++;
+        add(&all, &t);
+    }
+    if (again) {
+        struct tally t = run_finds(number + 1, pools);
         add(&all, &t);
     }
     return all;
@@ -228,8 +274,11 @@ int main(int argc, char **argv) {
     }
     if (o.scenario)
         find(o.scenario);
+    /* Every seed gives all its memory back: keep it for the next. */
+    mallopt(M_TRIM_THRESHOLD, INT_MAX);
+    mallopt(M_MMAP_THRESHOLD, INT_MAX);
     make_pools(pools);
-    catch_deaths();
+    catch_signals();
     clock_gettime(CLOCK_MONOTONIC, &began);
     struct tally all = run_all(&o, pools, &began);
     printf("# %" PRIu64 " seeds, %" PRIu64 " failed, %" PRIu64 " simulated segments, %.1f s\n",

@@ -9,14 +9,20 @@ static const uint64_t MS = 1000000;
 /* A released connection lives on for 30 s to send what is queued. */
 static const uint64_t RELEASED_NS = UINT64_C(29000000000);
 
-static const uint8_t *pattern_at(uint64_t offset) {
-    static uint8_t table[PATTERN_PERIOD + PATTERN_SPAN];
-    static bool filled;
+static uint8_t pattern[PATTERN_PERIOD + PATTERN_SPAN];
+
+static void fill_pattern(void) {
     struct rng r = {1};
-    for (uint32_t i = 0; !filled && i < sizeof(table); i++)
-        table[i] = i < PATTERN_PERIOD ? (uint8_t)rng_next(&r) : table[i - PATTERN_PERIOD];
+    for (uint32_t i = 0; i < sizeof(pattern); i++)
+        pattern[i] = i < PATTERN_PERIOD ? (uint8_t)rng_next(&r) : pattern[i - PATTERN_PERIOD];
+}
+
+static const uint8_t *pattern_at(uint64_t offset) {
+    static bool filled;
+    if (!filled)
+        fill_pattern();
     filled = true;
-    return table + offset % PATTERN_PERIOD;
+    return pattern + offset % PATTERN_PERIOD;
 }
 
 static uint64_t now(const struct peer *p) {

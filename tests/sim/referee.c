@@ -181,6 +181,9 @@ const char *referee_sent(struct referee *r, unsigned end, const uint8_t *frame, 
         take_syn(r, f, end, &s);
         return s.len ? "data on a SYN" : NULL;
     }
+    /* It answers a SYN that was forgotten: what it promises now would be missed. */
+    if (f->half[end].known && !f->half[!end].known)
+        f->puzzling = true;
     if (f->puzzling || !f->half[0].known || !f->half[1].known)
         return NULL;
     return judge(f, end, &s);

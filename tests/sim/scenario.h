@@ -14,6 +14,7 @@ enum feature {
     SIM_SLEEPY = 64,      /* hosts do nothing for a while */
     SIM_STRIP = 128,      /* middleboxes take options out of SYNs */
     SIM_ONE_PORT = 256,   /* connections follow each other on one pair of ports */
+    SIM_ATTACK = 1024,    /* floods, guessed numbers, fragments */
     SIM_CONTROL = 512,    /* the control process refuses, is silent, dies, kills and drains */
 };
 
@@ -35,6 +36,16 @@ struct scenario {
 
 extern const struct scenario scenarios[];
 extern const unsigned scenario_count;
+
+/* Seeds that failed once. */
+struct find {
+    const char *scenario;
+    uint64_t seed;
+    const char *what;
+};
+
+extern const struct find finds[];
+extern const unsigned find_count;
 
 /* peers.c: two hosts that connect to each other */
 void peers_run(struct world *w);

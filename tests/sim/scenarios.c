@@ -72,6 +72,24 @@ const struct scenario scenarios[] = {
                  .change_ms = 10000},
      .conduct = {12, 50000, 5000, 100000, 0, 300, 0},
      .features = SIM_LENIENT | SIM_STARVE | SIM_SLEEPY | SIM_CONTROL},
+    {.name = "gateway-attacked", .what = "floods of SYNs, blind segments, fragments; 99 in 100 get in and type", .run = gateway_run,
+     .climate = {.loss_pm = 10, .delay_ms = 50, .jitter_ms = 20, .change_ms = 5000},
+     .conduct = {12, 5000, 20000, 5000, 0, 0, 0}, .features = SIM_ATTACK},
 };
-/* clang-format on */
 const unsigned scenario_count = sizeof(scenarios) / sizeof(scenarios[0]);
+
+const struct find finds[] = {
+    {"churn", 6281, "a FIN behind a zero-window probe, beyond the window"},
+    {"tiny", 3260, "the same"},
+    {"simultaneous", 19003898, "the referee took a SYN-ACK behind a lost SYN for that SYN's promise"},
+    {"chaos", 216, "the referee judged a connection of which it had forgotten half"},
+    {"churn", 50850755, "an old octet in SYN-RECEIVED, a scoreboard that began one too low"},
+    {"reorder", 30151121, "window updates that moved nothing, each answered by another, for ever"},
+    {"outage", 31799851, "the same"},
+    {"lossy", 30351893, "two probes of a closed window used up the user timeout"},
+    {"stall", 31680964, "the same"},
+    {"mtu-hole", 30301396, "the end of the data in a black hole: not a full segment, never made smaller"},
+    {"mtu-hole", 30459685, "the same, cut by the peer's window"},
+};
+const unsigned find_count = sizeof(finds) / sizeof(finds[0]);
+/* clang-format on */

@@ -167,6 +167,16 @@ void wire_inject(struct wire *w, unsigned end, const uint8_t *frame, uint32_t le
         carry(from, to, frame, len, leaves_ns);
 }
 
+void wire_forge(struct wire *w, unsigned end, const uint8_t *frame, uint32_t len) {
+    struct packet *p = packet_new(w);
+    p->len = len;
+    memcpy(p->bytes, frame, len);
+    p->serial = w->serial++;
+    p->at_ns = *w->now_ns + 1;
+    w->segments += frame_tcp_at(frame, len) != 0;
+    heap_push(&w->end[!end], p);
+}
+
 static uint16_t wire_tx(struct port *p, uint16_t queue, struct rte_mbuf **m, uint16_t n) {
     struct wire_end *e = (struct wire_end *)p;
     uint8_t bytes[WIRE_FRAME_MAX];

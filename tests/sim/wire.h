@@ -50,6 +50,8 @@ void wire_strip(struct wire *w, unsigned strip);
 uint64_t wire_next(const struct wire *w, unsigned end);
 /* Put a packet on the wire as if `end` had sent it. */
 void wire_inject(struct wire *w, unsigned end, const uint8_t *frame, uint32_t len);
+/* The same, but nobody is told and no fault befalls it: `end` has not sent it. */
+void wire_forge(struct wire *w, unsigned end, const uint8_t *frame, uint32_t len);
 /* TCP packets that were put on the wire. */
 uint64_t wire_segments(const struct wire *w);
 

@@ -117,6 +117,7 @@ static void host_start(struct host *h) {
     if (!h->tcp)
         abort();
     net_bind(h->net, h->tcp);
+    h->timers_known = false;
 }
 
 struct host *world_host(struct world *w, const struct standing *at, unsigned count,
@@ -130,6 +131,7 @@ struct host *world_host(struct world *w, const struct standing *at, unsigned cou
     h->tcp_config = *tcp;
     h->tcp_config.long_way = w->long_way;
     h->tcp_config.counters = &h->counters;
+    h->tcp_config.trace_records = 1024; /* memory that is not touched costs no page faults */
     h->net_config = (struct net_config){
         .iface_count = (uint8_t)count, .pool = h->pool, .counters = &h->counters};
     for (unsigned i = 0; i < count; i++) {
@@ -154,10 +156,11 @@ void host_reboot(struct host *h) {
 }
 
 void host_starve(struct host *h, uint32_t left) {
-    rte_pktmbuf_free_bulk(h->hoard, h->hoarded);
+    if (h->hoarded)
+        rte_mempool_put_bulk(h->pool, (void **)h->hoard, h->hoarded);
     h->hoarded = 0;
     uint32_t there = left == UINT32_MAX ? 0 : rte_mempool_avail_count(h->pool);
-    if (there > left && rte_pktmbuf_alloc_bulk(h->pool, h->hoard, there - left) == 0)
+    if (there > left && rte_mempool_get_bulk(h->pool, (void **)h->hoard, there - left) == 0)
         h->hoarded = there - left;
 }
 
@@ -165,10 +168,12 @@ static uint64_t least(uint64_t a, uint64_t b) {
     return a < b ? a : b;
 }
 
-static uint64_t host_next(const struct host *h) {
+static uint64_t host_next(struct host *h) {
     const struct world_app *app = &h->world->app;
-    uint64_t next = least(tcp_next_timer(h->tcp), net_next_timer(h->net));
-    next = least(next, app->next(app->ctx, h));
+    if (!h->timers_known)
+        h->timer_ns = least(tcp_next_timer(h->tcp), net_next_timer(h->net));
+    h->timers_known = true;
+    uint64_t next = least(h->timer_ns, app->next(app->ctx, h));
     for (uint8_t i = 0; i < h->net_config.iface_count; i++)
         next = least(next, wire_next(h->world->wire[h->at[i].wire], h->at[i].end));
     return next > h->asleep_until_ns || next == UINT64_MAX ? next : h->asleep_until_ns;
@@ -179,6 +184,7 @@ static void host_turn(struct host *h) {
     struct rte_mbuf *m[BURST];
     if (w->now_ns < h->asleep_until_ns)
         return;
+    h->timers_known = false;
     tcp_begin(h->tcp, w->now_ns);
     if (w->app.begin)
         w->app.begin(w->app.ctx, h);
@@ -223,6 +229,7 @@ void world_heal(struct world *w) {
     for (unsigned i = 0; i < w->hosts; i++) {
         host_starve(&w->host[i], UINT32_MAX);
         w->host[i].asleep_until_ns = 0;
+        w->host[i].timers_known = false; /* owners may act between two steps now */
     }
 }
 

@@ -31,6 +31,8 @@ struct host {
     struct rte_mbuf **hoard; /* taken away, so that allocation fails */
     uint32_t hoarded;
     uint64_t asleep_until_ns; /* its core is busy elsewhere */
+    uint64_t timer_ns;        /* when the stack's next timer is due, if timers_known */
+    bool timers_known;        /* nothing but a turn changes it */
     bool rebooted;
 };
 
@@ -62,6 +64,7 @@ struct world {
     bool verbose, failed;
     bool long_way; /* its hosts do without header prediction */
     uint64_t segments, trace_hash;
+    uint64_t tried, got_in; /* under attack */
 };
 
 void world_init(struct world *w, const struct scenario *s, uint64_t seed,

@@ -130,7 +130,7 @@ static struct fake *new_fake(struct rig *r, const struct stream_handler *handler
 static struct stream env_dial(void *ctx, const struct tgw_endpoint *agent,
                               const struct stream_handler *handler, void *user) {
     struct rig *r = ctx;
-    assert(agent->port == 7681);
+    assert(r->any_verdict || agent->port == 7681);
     if (r->dial_fails)
         return (struct stream){&ops, NULL};
     r->agent = new_fake(r, handler, user);
@@ -151,6 +151,7 @@ static bool env_emit(void *ctx, const struct tgw_msg *event) {
     if (r->events >= RIG_EVENTS || r->events >= r->events_room)
         return false;
     memcpy(&r->event[r->events++], event, event->len);
+    r->events_most = r->events > r->events_most ? r->events : r->events_most;
     return true;
 }
 
@@ -169,10 +170,29 @@ static void env_random(void *ctx, void *out, size_t bytes) {
         *at = (uint8_t)rig_random(ctx);
 }
 
+/* Megabytes, of which a rig writes the first few events: kept, all zero, for the next one. A
+ * fuzzer makes rigs by the thousand. */
+static union tgw_event *spare_events;
+
+static union tgw_event *take_events(void) {
+    union tgw_event *e = spare_events;
+    spare_events = NULL;
+    return e ? e : calloc(RIG_EVENTS, sizeof(*e));
+}
+
+static void give_events(struct rig *r) {
+    if (spare_events) {
+        free(r->event);
+        return;
+    }
+    memset(r->event, 0, r->events_most * sizeof(*r->event));
+    spare_events = r->event;
+}
+
 void rig_init(struct rig *r, uint32_t sessions_max) {
     *r =
         (struct rig){.now_ns = 1000000000, .events_room = RIG_EVENTS, .random = 0x9e3779b97f4a7c15};
-    r->event = calloc(RIG_EVENTS, sizeof(*r->event));
+    r->event = take_events();
     const struct session_env env = {.dial = env_dial,
                                     .set_owner = env_set_owner,
                                     .emit = env_emit,
@@ -198,7 +218,7 @@ void rig_fini(struct rig *r) {
         free(r->fake[i]->out);
         free(r->fake[i]);
     }
-    free(r->event);
+    give_events(r);
 }
 
 void rig_wait(struct rig *r, uint64_t ms) {
@@ -382,7 +402,8 @@ void rig_agent_accepts(struct rig *r, struct fake *agent) {
     size_t n = fake_read(r, agent, head, sizeof(head) - 1);
     head[n] = 0;
     const char *key = strstr(head, field);
-    assert(key && strstr(head, "Authorization: Bearer head.body.signature\r\n"));
+    assert(key &&
+           (r->any_verdict || strstr(head, "Authorization: Bearer head.body.signature\r\n")));
     ws_accept(key + sizeof(field) - 1, 24, accept);
     snprintf(answer, sizeof(answer),
              "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"

@@ -25,10 +25,12 @@ struct rig {
     uint64_t now_ns;
     union tgw_event *event;
     uint32_t events, events_room; /* emit fails once the room is used up */
+    uint32_t events_most;         /* `events` may be set back */
     struct fake *fake[RIG_FAKES];
     uint32_t fakes;
     struct fake *agent; /* the last one dialled */
     bool dial_fails, no_room, starving;
+    bool any_verdict; /* grants and agents are not those of the rig */
     uint64_t random;
 };
 
