@@ -266,8 +266,10 @@ struct port *port_spread_wrap(struct port *inner, uint16_t cores, struct rte_mem
     s->pool = pool;
     s->cores = cores;
     s->placed = inner->rss && inner->queues >= cores;
-    if (!s->placed)
+    if (!s->placed) { /* what other cores hand over interrupts nobody */
         s->port.rss = NULL;
+        s->port.wake = NULL;
+    }
     if (make_rings(s))
         return &s->port;
     snprintf(err, err_bytes, "%s: no memory for rings between %u cores", inner->name, cores);

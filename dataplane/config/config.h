@@ -63,7 +63,7 @@ struct config {
     uint64_t sessions_max;             /* all cores */
     uint64_t relay_buffer_bytes;
     uint64_t keepalive_seconds;
-    config_text idle_mode; /* spin | sleep */
+    config_text idle_mode; /* spin | pause | sleep | interrupt */
     /* both */
     config_text shm_path;              /* /dev/shm/tgw */
     config_text agent_default;         /* host:port, "" for none */

@@ -156,7 +156,7 @@ static void start_worker(struct inside *b, uint32_t core, uint32_t sessions) {
     struct worker_config c = {.core = core,
                               .cores = b->cores,
                               .public_port = 80,
-                              .spin = true,
+                              .idle_mode = IDLE_spin,
                               .counters = counters,
                               .cmd_ring = shm_region_cmd_ring(&b->region, core),
                               .event_ring = shm_region_event_ring(&b->region, core),
