@@ -10,7 +10,8 @@
  *   spread   one queue, distributed in software; the workers take turns (the standard)
  *   rss      a queue each by the Toeplitz hash, as of a NIC; each worker has some hundred
  *            stretches before the next, so that caches are its own
- *   threads  the same, a thread and a rig of its own for each of two workers; real time */
+ *   threads  the same, a thread and a rig of its own for each of two workers; real time
+ *   handover as threads, with one queue and software distribution */
 #include "drivers/spread.h"
 #include "hw/rig/pace.h"
 #include "hw/rig/watch.h"
@@ -37,8 +38,8 @@ enum {
     TURNS_MAX = 64, /* of a stretch, while others feed the worker */
 };
 
-enum way { WAY_spread, WAY_rss, WAY_threads, WAYS };
-static const char *const way_names[WAYS] = {"spread", "rss", "threads"};
+enum way { WAY_spread, WAY_rss, WAY_threads, WAY_handover, WAYS };
+static const char *const way_names[WAYS] = {"spread", "rss", "threads", "handover"};
 
 /* A rig; of two, each has half of the clients and of the agents. */
 struct half {
@@ -93,11 +94,18 @@ static struct rte_mempool *make_mbufs(const char *name) {
     return pool;
 }
 
+static bool is_hashed(const struct inside *b) {
+    return b->way == WAY_rss || b->way == WAY_threads;
+}
+
+static bool is_threaded(const struct inside *b) {
+    return b->way == WAY_threads || b->way == WAY_handover;
+}
+
 static void make_wires(struct inside *b) {
     struct port *theirs[WIRE_HALVES];
-    struct wire_plan plan = {.queues = b->way == WAY_spread ? 1 : (uint16_t)b->cores,
-                             .halves = b->halves,
-                             .ours = b->mbufs};
+    struct wire_plan plan = {
+        .queues = is_hashed(b) ? (uint16_t)b->cores : 1, .halves = b->halves, .ours = b->mbufs};
     for (uint16_t h = 0; h < b->halves; h++)
         plan.theirs[h] = b->half[h].mbufs;
     for (int i = 0; i < 2; i++) {
@@ -359,7 +367,7 @@ static void measure(struct inside *b) {
     for (uint16_t h = 0; h < b->halves; h++)
         opened += b->half[h].rig.tally.opened;
     watch_sample(&b->watch, &from);
-    if (b->way == WAY_threads)
+    if (is_threaded(b))
         measure_in_threads(b);
     else
         measure_in_turns(b);
@@ -428,7 +436,7 @@ static void end_rigs(struct inside *b) {
 static void take_arguments(struct inside *b, int argc, char **argv) {
     if (argc < 5 || argc > 9) {
         fprintf(stderr, "usage: bench-inside SESSIONS SCENARIO FRAME_BYTES STRETCHES "
-                        "[TYPING [TLS_DIR [CORES [spread|rss|threads]]]]\n");
+                        "[TYPING [TLS_DIR [CORES [spread|rss|threads|handover]]]]\n");
         exit(2);
     }
     b->stretches = (uint32_t)strtoul(argv[4], NULL, 10);
@@ -437,8 +445,8 @@ static void take_arguments(struct inside *b, int argc, char **argv) {
     check(b->cores >= 1 && b->cores <= CORES_MAX && (b->cores == 1 || !b->tls_dir), "CORES");
     while (argc == 9 && b->way < WAYS && strcmp(argv[8], way_names[b->way]) != 0)
         b->way++;
-    check(b->way < WAYS && (b->way != WAY_threads || b->cores == WIRE_HALVES), "WAY");
-    b->halves = b->way == WAY_threads ? WIRE_HALVES : 1;
+    check(b->way < WAYS && (!is_threaded(b) || b->cores == WIRE_HALVES), "WAY");
+    b->halves = is_threaded(b) ? WIRE_HALVES : 1;
 }
 
 int main(int argc, char **argv) {
