@@ -102,8 +102,22 @@ static void stop_ports(struct app *a) {
     ports_close(a->port, a->config.port_count);
 }
 
+/* One port that must be looked at keeps a core from waiting for the others. */
+static void tell_no_interrupts(const struct app *a) {
+    if (rest_mode(a->config.idle_mode) != IDLE_interrupt)
+        return;
+    for (uint32_t i = 0; i < a->config.port_count; i++)
+        if (!a->port[i]->wake)
+            log_line(LOG_WARN, "no_rx_interrupts",
+                     "port %s: none from %s here: cores sleep between looks instead",
+                     a->port[i]->name, a->port[i]->driver);
+}
+
 static bool start_ports(struct app *a) {
-    return ports_open(&a->config, a->cores, a->mbufs, a->port, a->err, sizeof(a->err));
+    if (!ports_open(&a->config, a->cores, a->mbufs, a->port, a->err, sizeof(a->err)))
+        return false;
+    tell_no_interrupts(a);
+    return true;
 }
 
 /* The log of what a port said it did and does not. */
@@ -190,7 +204,7 @@ static bool start_worker(struct app *a, uint32_t core) {
                               .handshakes = a->tls.workers,
                               .tls_port = tls_service_port(&a->config),
                               .tls_agent = a->config.tls_agent_ca[0] != 0,
-                              .spin = strcmp(a->config.idle_mode, "spin") == 0,
+                              .idle_mode = rest_mode(a->config.idle_mode),
                               .counters = counters,
                               .cmd_ring = shm_region_cmd_ring(&a->region, core),
                               .event_ring = shm_region_event_ring(&a->region, core),

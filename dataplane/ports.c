@@ -34,6 +34,7 @@ void ports_describe(const struct config *c, uint32_t i, uint32_t cores, struct p
     *out = (struct port_config){.mtu = (uint16_t)p->mtu,
                                 .queues = (uint16_t)cores,
                                 .vlan = (uint16_t)p->vlan,
+                                .rx_wake = strcmp(c->idle_mode, "interrupt") == 0,
                                 .local_port_first = LOCAL_PORT_FIRST,
                                 .local_port_last = LOCAL_PORT_LAST,
                                 .loss_pm = (uint16_t)p->loss_pm,

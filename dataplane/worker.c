@@ -10,20 +10,13 @@
 #include <rte_mbuf.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 enum {
     BURST = 32,
     COMMANDS_A_TURN = 64,
-    IDLE_TURNS_BEFORE_SLEEP = 512,
-    SLEEP_US_MIN = 20,
-    SLEEP_US_MAX = 250,
-    SLEEP_US_QUIET = 1000, /* when nothing has come for QUIET_NS */
     NET_TICK_NS = 10000000,
     ACK_DELAY_MS = 40, /* what most stacks wait at most */
 };
-
-static const uint64_t QUIET_NS = 1000000000;
 
 struct worker {
     struct worker_config config;
@@ -35,11 +28,12 @@ struct worker {
     struct selftest selftest;
     struct capture capture;
     struct port_mirror mirror[TGW_PORTS_MAX];
-    uint64_t now_ns, net_tick_ns, busy_ns;
+    uint64_t now_ns, net_tick_ns;
+    struct rest rest;
     uint64_t control_epoch;
     struct stages stages;
     uint32_t links_returned;
-    uint32_t idle_turns, drain_deadline_ms;
+    uint32_t drain_deadline_ms;
     size_t random_left; /* of `random`, from its start */
     uint8_t random[1024];
 };
@@ -148,6 +142,7 @@ static void create_mirrors(struct worker *w) {
         struct net_iface_config *iface = &w->config.net.iface[i];
         port_mirror_init(&w->mirror[i], iface->port, i, on_mirrored, w);
         iface->port = &w->mirror[i].port;
+        rest_add(&w->rest, iface->port, iface->queue);
     }
 }
 
@@ -276,6 +271,7 @@ struct worker *worker_create(const struct worker_config *c, uint64_t now_ns, cha
     struct worker *w = calloc(1, sizeof(*w));
     if (w) {
         w->config = *c;
+        w->rest.mode = c->idle_mode;
         stages_init(&w->stages, c->counters);
         stages_use(&w->stages);
         w->now_ns = now_ns;
@@ -433,7 +429,7 @@ static uint32_t timers(struct worker *w) {
 /* The loop of a core. Returns how much there was to do. A turn with nothing to do is
  * idle as a whole: nothing is charged, and the next one charges it so. */
 uint32_t worker_turn(struct worker *w, uint64_t now_ns) {
-    if (w->idle_turns)
+    if (w->rest.idle_turns)
         stages_charge(&w->stages, TGW_STAGE_idle);
     w->now_ns = now_ns;
     tcp_begin(w->tcp, w->now_ns);
@@ -463,25 +459,14 @@ uint32_t worker_turn(struct worker *w, uint64_t now_ns) {
     return work;
 }
 
-static void rest(struct worker *w, uint32_t work) {
-    if (work) {
-        w->idle_turns = 0;
-        w->busy_ns = w->now_ns;
-        return;
-    }
-    if (++w->idle_turns < IDLE_TURNS_BEFORE_SLEEP || w->config.spin) {
-        rte_pause();
-        return;
-    }
-    uint32_t us = SLEEP_US_MIN + (w->idle_turns - IDLE_TURNS_BEFORE_SLEEP);
-    uint32_t most = w->now_ns - w->busy_ns < QUIET_NS ? SLEEP_US_MAX : SLEEP_US_QUIET;
-    usleep(us < most ? us : most);
-}
-
 void worker_run(struct worker *w) {
     struct clock clock;
     clock_init(&clock);
     stages_use(&w->stages);
-    while (!atomic_load_explicit(&w->config.signals->stop, memory_order_relaxed))
-        rest(w, worker_turn(w, clock_ns(&clock)));
+    rest_begin(&w->rest);
+    while (!atomic_load_explicit(&w->config.signals->stop, memory_order_relaxed)) {
+        uint32_t work = worker_turn(w, clock_ns(&clock));
+        struct rest_plan next = rest_next(&w->rest, w->now_ns, work);
+        rest_do(&w->rest, &next);
+    }
 }

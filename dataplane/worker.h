@@ -3,6 +3,7 @@
 #define TGW_DATAPLANE_WORKER_H
 
 #include "contract/shm.h"
+#include "rest.h"
 #include "selftest.h"
 #include "session/session.h"
 #include "tcp/tcp.h"
@@ -29,9 +30,9 @@ struct worker_config {
     struct tls_config tls;
     struct tls_workers *handshakes; /* NULL: no TLS */
     uint16_t public_port;
-    uint16_t tls_port;                                  /* 0: none */
-    bool tls_agent;                                     /* agents are dialled with TLS */
-    bool spin;                                          /* never sleep */
+    uint16_t tls_port; /* 0: none */
+    bool tls_agent;    /* agents are dialled with TLS */
+    enum idle_mode idle_mode;
     struct selftest_neighbour neighbour[TGW_PORTS_MAX]; /* for probes on command */
     struct tgw_check_result steering[TGW_PORTS_MAX];
     struct tgw_counters *counters;

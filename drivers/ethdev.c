@@ -1,6 +1,7 @@
 /* A DPDK ethdev as a port. */
 #include "ethdev.h"
 #include "negotiate.h"
+#include "wake.h"
 #include <errno.h>
 #include <net/if.h>
 #include <rte_dev.h>
@@ -22,6 +23,7 @@ struct ethdev_port {
     bool forgets;          /* the family's tx_forgets */
     char netdev[IFNAMSIZ]; /* the kernel's device behind it; "" for none */
     struct port_rss rss;
+    struct ethdev_wake wake;
 };
 
 static uint16_t rx_burst(struct port *p, uint16_t queue, struct rte_mbuf **m, uint16_t n) {
@@ -213,7 +215,12 @@ static bool configure(struct ethdev_port *e, const struct port_config *c,
                  c->name, c->device, n.queues, c->queues);
         return false;
     }
+    n.conf.intr_conf.rxq = c->rx_wake;
     int rc = rte_eth_dev_configure(e->id, n.queues, n.queues, &n.conf);
+    if (rc != 0 && c->rx_wake) {
+        n.conf.intr_conf.rxq = 0;
+        rc = rte_eth_dev_configure(e->id, n.queues, n.queues, &n.conf);
+    }
     if (rc != 0)
         return fail(err, err_bytes, c, "configure", rc);
     rc = set_up_queues(e, c, pool);
@@ -245,6 +252,8 @@ static bool start(struct ethdev_port *e, const struct port_config *c, const stru
     memcpy(e->port.mac, mac.addr_bytes, sizeof(e->port.mac));
     if ((e->port.offloads & PORT_RSS) && spread_evenly(e, info.reta_size))
         e->port.rss = &e->rss;
+    if (c->rx_wake && wake_init(&e->wake, e->id, e->port.queues))
+        e->port.wake = &e->wake.wake;
     return !f->after_start || f->after_start(e->id, c, &e->port, err, err_bytes) == 0;
 }
 

@@ -45,17 +45,26 @@ struct port_ops {
     void (*close)(struct port *p); /* stops the device and frees `p` */
 };
 
+/* How a core may wait for the packets of a queue instead of looking for them. */
+struct port_wake {
+    /* Once, in the thread that is to wait: packets end its port_wait. False: they do not. */
+    bool (*watch)(const struct port_wake *w, uint16_t queue);
+    /* On before the last look at the queue, off after the wait. */
+    void (*arm)(const struct port_wake *w, uint16_t queue, bool on);
+};
+
 struct port {
     const struct port_ops *ops;
     char name[32];
     char driver[32];
     uint8_t mac[6];
-    uint16_t mtu;               /* IP bytes */
-    uint16_t queues;            /* rx/tx pairs */
-    uint16_t vlan;              /* all frames carry this tag; 0: none does */
-    uint32_t offloads;          /* enum port_offload: what is used */
-    uint32_t refused;           /* offered by the device and found wrong by the self-test */
-    const struct port_rss *rss; /* NULL: what lands where is not known */
+    uint16_t mtu;                 /* IP bytes */
+    uint16_t queues;              /* rx/tx pairs */
+    uint16_t vlan;                /* all frames carry this tag; 0: none does */
+    uint32_t offloads;            /* enum port_offload: what is used */
+    uint32_t refused;             /* offered by the device and found wrong by the self-test */
+    const struct port_rss *rss;   /* NULL: what lands where is not known */
+    const struct port_wake *wake; /* NULL: takes no receive interrupts */
 };
 
 static inline uint16_t port_rx(struct port *p, uint16_t queue, struct rte_mbuf **m, uint16_t n) {
@@ -64,6 +73,10 @@ static inline uint16_t port_rx(struct port *p, uint16_t queue, struct rte_mbuf *
 static inline uint16_t port_tx(struct port *p, uint16_t queue, struct rte_mbuf **m, uint16_t n) {
     return p->ops->tx_burst(p, queue, m, n);
 }
+
+/* Until a packet comes to any queue that this thread watches and has armed; true. Or until
+ * the time is over. */
+bool port_wait(uint32_t timeout_ms);
 
 /* The queue on which a packet arrives, as the port's hash says; 0 where it is not known.
  * Addresses in the 16-byte form, IPv4 as ::ffff:a.b.c.d. */
@@ -87,6 +100,7 @@ struct port_config {
     uint8_t addr[PORT_ADDRS_MAX][16];
     uint16_t tcp_port[PORT_LISTEN_MAX];
     uint16_t local_port_first, local_port_last;
+    bool rx_wake;              /* receive interrupts, if the device has them */
     uint16_t rx_desc, tx_desc; /* 0: default of the driver */
     /* Fault decorator, per mille of packets, both directions; all 0: none. */
     uint16_t loss_pm, reorder_pm, duplicate_pm, corrupt_pm;

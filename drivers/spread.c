@@ -126,32 +126,57 @@ static uint16_t owner(const struct spread *s, uint16_t core, const struct rte_mb
     return type == RTE_ETHER_TYPE_ARP && len >= at + 8 && get16(p + at + 6) == 2 ? EVERYBODY : 0;
 }
 
-static void hand_over(struct spread *s, uint16_t from, uint16_t to, struct rte_mbuf *m) {
-    if (m && rte_ring_sp_enqueue(*ring_at(s, WAY_RX, from, to), m) == 0)
-        return;
-    s->lane[from].lost++;
-    rte_pktmbuf_free(m);
+static void hand_over(struct spread *s, uint16_t from, uint16_t to, struct rte_mbuf **m,
+                      uint16_t n) {
+    unsigned sent = rte_ring_sp_enqueue_burst(*ring_at(s, WAY_RX, from, to), (void **)m, n, NULL);
+    s->lane[from].lost += n - sent;
+    rte_pktmbuf_free_bulk(m + sent, n - sent);
 }
 
 static void hand_to_all(struct spread *s, uint16_t from, const struct rte_mbuf *m) {
-    for (uint16_t to = 0; to < s->cores; to++)
-        if (to != from)
-            hand_over(s, from, to, rte_pktmbuf_copy(m, s->pool, 0, UINT32_MAX));
+    for (uint16_t to = 0; to < s->cores; to++) {
+        struct rte_mbuf *copy = to == from ? NULL : rte_pktmbuf_copy(m, s->pool, 0, UINT32_MAX);
+        s->lane[from].lost += to != from && !copy;
+        if (copy)
+            hand_over(s, from, to, &copy, 1);
+    }
+}
+
+/* Packets of a burst for other cores, in runs: each run is one operation on a ring, which
+ * its reader looks at from another cache. */
+static void hand_out(struct spread *s, uint16_t from, struct rte_mbuf **m, const uint16_t *to,
+                     uint16_t n) {
+    struct rte_mbuf *run[BURST];
+    uint16_t left = n;
+    for (uint16_t core = 0; left && core < s->cores; core++) {
+        uint16_t count = 0;
+        for (uint16_t i = 0; i < n; i++)
+            if (to[i] == core)
+                run[count++] = m[i];
+        if (count)
+            hand_over(s, from, core, run, count);
+        left = (uint16_t)(left - count);
+    }
 }
 
 /* What the core's own queue brings: its own packets to m, the others to their owners. */
 static uint16_t receive_own(struct spread *s, uint16_t core, struct rte_mbuf **m, uint16_t n) {
-    struct rte_mbuf *burst[BURST];
-    uint16_t kept = 0, got = port_rx(s->inner, core, burst, n < BURST ? n : BURST);
+    struct rte_mbuf *burst[BURST], *other[BURST];
+    uint16_t kept = 0, others = 0, got = port_rx(s->inner, core, burst, n < BURST ? n : BURST);
+    uint16_t to[BURST];
     for (uint16_t i = 0; i < got; i++) {
-        uint16_t to = owner(s, core, burst[i]);
-        if (to == EVERYBODY)
+        uint16_t its = owner(s, core, burst[i]);
+        if (its == EVERYBODY)
             hand_to_all(s, core, burst[i]);
-        if (to == EVERYBODY || to == core)
+        if (its == EVERYBODY || its == core) {
             m[kept++] = burst[i];
-        else
-            hand_over(s, core, to, burst[i]);
+        } else {
+            other[others] = burst[i];
+            to[others++] = its;
+        }
     }
+    if (others)
+        hand_out(s, core, other, to, others);
     return kept;
 }
 
@@ -266,8 +291,10 @@ struct port *port_spread_wrap(struct port *inner, uint16_t cores, struct rte_mem
     s->pool = pool;
     s->cores = cores;
     s->placed = inner->rss && inner->queues >= cores;
-    if (!s->placed)
+    if (!s->placed) { /* what other cores hand over interrupts nobody */
         s->port.rss = NULL;
+        s->port.wake = NULL;
+    }
     if (make_rings(s))
         return &s->port;
     snprintf(err, err_bytes, "%s: no memory for rings between %u cores", inner->name, cores);

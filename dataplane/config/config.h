@@ -64,7 +64,7 @@ struct config {
     uint64_t relay_buffer_bytes;
     uint64_t keepalive_seconds;
     bool ecn;              /* offered to agents, accepted from browsers */
-    config_text idle_mode; /* spin | sleep */
+    config_text idle_mode; /* spin | pause | sleep | interrupt */
     /* both */
     config_text shm_path;              /* /dev/shm/tgw */
     config_text agent_default;         /* host:port, "" for none */

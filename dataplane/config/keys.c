@@ -190,7 +190,7 @@ static bool check_remote(const struct config *c, struct config_error *e) {
 }
 
 bool config_check(const struct config *c, struct config_error *e) {
-    static const char *const idle[] = {"spin", "sleep", NULL};
+    static const char *const idle[] = {"spin", "pause", "sleep", "interrupt", NULL};
     static const char *const stores[] = {"memory", "redis", NULL};
     static const char *const refusals[] = {"http", "close", NULL};
     static const char *const levels[] = {"DEBUG", "INFO", "WARN", "ERROR", NULL};

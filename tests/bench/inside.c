@@ -3,10 +3,15 @@
  * instructions every time (it collects inside measured_turns alone). Prints cycles a
  * frame as the minimum, the tenth and the half of many short stretches.
  *
- *   bench-inside SESSIONS SCENARIO FRAME_BYTES STRETCHES [TYPING [TLS_DIR [CORES]]]
+ *   bench-inside SESSIONS SCENARIO FRAME_BYTES STRETCHES [TYPING [TLS_DIR [CORES [WAY]]]]
  *
  * TLS_DIR: browsers speak TLS, with what platform/lab/certificates.sh has put there; "-":
- * plain. CORES: so many workers take turns, their ports spread in software. */
+ * plain. CORES: workers. WAY: how their ports are shared:
+ *   spread   one queue, distributed in software; the workers take turns (the standard)
+ *   rss      a queue each by the Toeplitz hash, as of a NIC; each worker has some hundred
+ *            stretches before the next, so that caches are its own
+ *   threads  the same, a thread and a rig of its own for each of two workers; real time
+ *   handover as threads, with one queue and software distribution */
 #include "drivers/spread.h"
 #include "hw/rig/pace.h"
 #include "hw/rig/watch.h"
@@ -16,28 +21,62 @@
 #include "worker.h"
 #include <rte_cycles.h>
 #include <rte_eal.h>
+#include <rte_launch.h>
+#include <rte_lcore.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { MBUFS = 16383, RIG_TURNS = 4, TURN_NS = 10000, ERROR_BYTES = 300, CORES_MAX = 4 };
+enum {
+    MBUFS = 16383,
+    RIG_TURNS = 4,
+    TURN_NS = 10000,
+    ERROR_BYTES = 300,
+    CORES_MAX = 4,
+    STRETCHES_A_TURN = 200,
+    TURNS_MAX = 64, /* of a stretch, while others feed the worker */
+};
+
+enum way { WAY_spread, WAY_rss, WAY_threads, WAY_handover, WAYS };
+static const char *const way_names[WAYS] = {"spread", "rss", "threads", "handover"};
+
+/* A rig; of two, each has half of the clients and of the agents. */
+struct half {
+    struct rig rig;
+    struct pace pace;
+    uint64_t now_ns; /* virtual, but with threads: a run repeats to the instruction */
+    struct rte_mempool *mbufs;
+    struct port *port[2];
+    cJSON *file;
+};
+
+/* Ticks a unit of each stretch. */
+struct result {
+    double *v;
+    uint32_t count;
+    uint64_t units;
+};
 
 struct inside {
-    struct rig rig;
+    struct half half[WIRE_HALVES];
+    uint16_t halves;
     struct watch watch;
-    struct pace pace;
-    uint64_t now_ns; /* virtual: a run repeats to the instruction */
     struct shm_region region;
     uint32_t cores;
+    enum way way;
     struct worker_signals signals[CORES_MAX];
     struct worker *worker[CORES_MAX];
+    struct result result[CORES_MAX];
+    uint32_t stretches;
+    uint64_t threads_tsc; /* when real time began */
+    uint64_t threads_ns;
+    _Atomic uint32_t threads_done;
     const char *tls_dir; /* NULL: plain */
     struct tls_context *tls_context;
     struct tls_workers *handshakes;
-    struct rte_mempool *mbufs[2];     /* gateway's, rig's */
-    struct port *ours[2], *theirs[2]; /* gateway's ends, rig's ends */
-    cJSON *file;
+    struct rte_mempool *mbufs;
+    struct port *port[2];
     char path[64], err[ERROR_BYTES];
 };
 
@@ -46,6 +85,35 @@ static void check(bool good, const char *what) {
         return;
     fprintf(stderr, "bench-inside: %s\n", what);
     exit(2);
+}
+
+static struct rte_mempool *make_mbufs(const char *name) {
+    struct rte_mempool *pool =
+        rte_pktmbuf_pool_create(name, MBUFS, 256, 0, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
+    check(pool != NULL, "no packet buffers");
+    return pool;
+}
+
+static bool is_hashed(const struct inside *b) {
+    return b->way == WAY_rss || b->way == WAY_threads;
+}
+
+static bool is_threaded(const struct inside *b) {
+    return b->way == WAY_threads || b->way == WAY_handover;
+}
+
+static void make_wires(struct inside *b) {
+    struct port *theirs[WIRE_HALVES];
+    struct wire_plan plan = {
+        .queues = is_hashed(b) ? (uint16_t)b->cores : 1, .halves = b->halves, .ours = b->mbufs};
+    for (uint16_t h = 0; h < b->halves; h++)
+        plan.theirs[h] = b->half[h].mbufs;
+    for (int i = 0; i < 2; i++) {
+        plan.half_bit = i == 0 ? 0x8000 : 0x20; /* start_rig's clients and agents */
+        check(wire_make(&plan, &b->port[i], theirs), "no ports");
+        for (uint16_t h = 0; h < b->halves; h++)
+            b->half[h].port[i] = theirs[h];
+    }
 }
 
 static void start_eal(struct inside *b) {
@@ -63,18 +131,12 @@ static void start_eal(struct inside *b) {
                     prefix,
                     NULL};
     check(rte_eal_init(10, args) >= 0, "DPDK does not start");
-    for (int i = 0; i < 2; i++) {
-        b->mbufs[i] = rte_pktmbuf_pool_create(i ? "rig" : "gateway", MBUFS, 256, 0,
-                                              RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
-        check(b->mbufs[i] != NULL, "no packet buffers");
+    b->mbufs = make_mbufs("gateway");
+    for (uint16_t h = 0; h < b->halves; h++) {
+        b->half[h].mbufs = make_mbufs(h ? "rig1" : "rig0");
+        b->half[h].now_ns = UINT64_C(1000000000);
     }
-    for (int i = 0; i < 2; i++) {
-        struct port *pair[2];
-        check(wire_pair(pair, b->mbufs), "no ports");
-        b->ours[i] = pair[0];
-        b->theirs[i] = pair[1];
-    }
-    b->now_ns = UINT64_C(1000000000);
+    make_wires(b);
 }
 
 static void start_tls(struct inside *b, uint32_t sessions, struct worker_config *c) {
@@ -102,15 +164,15 @@ static void start_worker(struct inside *b, uint32_t core, uint32_t sessions) {
     struct worker_config c = {.core = core,
                               .cores = b->cores,
                               .public_port = 80,
-                              .spin = true,
+                              .idle_mode = IDLE_spin,
                               .counters = counters,
                               .cmd_ring = shm_region_cmd_ring(&b->region, core),
                               .event_ring = shm_region_event_ring(&b->region, core),
                               .signals = &b->signals[core]};
-    c.net = (struct net_config){.iface_count = 2, .pool = b->mbufs[0], .counters = counters};
+    c.net = (struct net_config){.iface_count = 2, .pool = b->mbufs, .counters = counters};
     for (int i = 0; i < 2; i++) {
         c.net.iface[i] =
-            (struct net_iface_config){.port = b->ours[i], .queue = (uint16_t)core, .addr_count = 1};
+            (struct net_iface_config){.port = b->port[i], .queue = (uint16_t)core, .addr_count = 1};
         ip_prefix_parse(addr[i], true, &c.net.iface[i].addr[0]);
     }
     c.net.iface[0].has_gateway4 = ip_addr_parse("198.18.0.1", &c.net.iface[0].gateway4);
@@ -119,7 +181,7 @@ static void start_worker(struct inside *b, uint32_t core, uint32_t sessions) {
         .core = core, .sessions_max = sessions, .relay_buffer_bytes = 262144, .counters = counters};
     if (b->tls_dir)
         start_tls(b, sessions, &c);
-    b->worker[core] = worker_create(&c, b->now_ns, b->err, sizeof(b->err));
+    b->worker[core] = worker_create(&c, b->half[0].now_ns, b->err, sizeof(b->err));
     check(b->worker[core] != NULL, b->err);
 }
 
@@ -127,9 +189,9 @@ static void start_gateway(struct inside *b, uint32_t sessions) {
     snprintf(b->path, sizeof(b->path), "/dev/shm/tgw-inside.%d", (int)getpid());
     check(shm_region_create(&b->region, b->path, b->cores, b->err, sizeof(b->err)), b->err);
     for (int i = 0; b->cores > 1 && i < 2; i++) {
-        b->ours[i] =
-            port_spread_wrap(b->ours[i], (uint16_t)b->cores, b->mbufs[0], b->err, sizeof(b->err));
-        check(b->ours[i] != NULL, b->err);
+        b->port[i] =
+            port_spread_wrap(b->port[i], (uint16_t)b->cores, b->mbufs, b->err, sizeof(b->err));
+        check(b->port[i] != NULL, b->err);
     }
     shm_region_publish(&b->region);
     for (uint32_t core = 0; core < b->cores; core++)
@@ -137,46 +199,67 @@ static void start_gateway(struct inside *b, uint32_t sessions) {
     b->region.shm->tsc_hz = rte_get_timer_hz();
 }
 
-static void start_rig(struct inside *b, const char *sessions, const char *scenario,
-                      const char *frame_bytes, const char *typing) {
-    char text[1024], tls[400] = "";
+/* The control process's part is the first rig's, for all agents. */
+static void start_watch(struct inside *b) {
+    struct plan all = b->half[0].rig.plan;
+    if (b->halves > 1)
+        snprintf(all.agents, sizeof(all.agents), "198.18.1.128/26");
+    check(watch_start(&b->watch, &all, b->half[0].now_ns, b->err, sizeof(b->err)), b->err);
+    for (uint32_t i = 0; i < b->cores; i++)
+        atomic_store(&b->signals[i].control_epoch, atomic_load(&b->region.shm->control_epoch));
+}
+
+static void start_rig(struct inside *b, uint16_t half, uint64_t sessions, const char *scenario,
+                      const char *frame_bytes, uint64_t typing) {
+    static const char *const ranges[] = {
+        "\"clients\":\"10.64.0.0/17\",\"agents\":\"198.18.1.128/27\",",
+        "\"clients\":\"10.64.128.0/17\",\"agents\":\"198.18.1.160/27\","};
+    struct half *h = &b->half[half];
+    char text[1200], tls[400] = "";
     if (b->tls_dir)
         snprintf(tls, sizeof(tls), "\"gateway\":\"198.18.0.2:443\",\"tls_ca\":\"%s/ca.pem\",",
                  b->tls_dir);
     snprintf(text, sizeof(text),
-             "{%s\"scenario\":\"%s\",\"sessions\":%s,\"typing_sessions\":%s,\"frame_bytes\":%s,"
+             "{%s%s\"scenario\":\"%s\",\"sessions\":%lu,\"typing_sessions\":%lu,\"frame_bytes\":%s,"
              "\"verdicts\":true,\"region\":\"%s\",\"opening_max\":128,\"ramp_per_s\":200000,"
              "\"settle_ms\":5,\"duration_ms\":3600000,\"machine\":{\"ports\":["
              "{\"name\":\"client\",\"driver\":\"sim\",\"addresses\":[\"198.18.0.1/24\"]},"
              "{\"name\":\"node\",\"driver\":\"sim\",\"addresses\":[\"198.18.1.1/24\"]}]}}",
-             tls, scenario, sessions, typing, frame_bytes, b->path);
-    check(plan_parse(&b->rig.plan, text, NULL, &b->file, b->err, sizeof(b->err)), b->err);
-    b->rig.now_ns = b->now_ns;
-    check(rig_start(&b->rig, b->theirs, b->mbufs[1], b->err, sizeof(b->err)), b->err);
-    check(watch_start(&b->watch, &b->rig.plan, b->rig.now_ns, b->err, sizeof(b->err)), b->err);
-    for (uint32_t i = 0; i < b->cores; i++)
-        atomic_store(&b->signals[i].control_epoch, atomic_load(&b->region.shm->control_epoch));
-    pace_init(&b->pace, &b->rig);
+             tls, b->halves > 1 ? ranges[half] : "", scenario, sessions / b->halves,
+             typing / b->halves, frame_bytes, b->path);
+    check(plan_parse(&h->rig.plan, text, NULL, &h->file, b->err, sizeof(b->err)), b->err);
+    h->rig.now_ns = h->now_ns;
+    check(rig_start(&h->rig, h->port, h->mbufs, b->err, sizeof(b->err)), b->err);
+    pace_init(&h->pace, &h->rig);
 }
 
-static void rig_turns(struct inside *b) {
+static uint64_t later(struct inside *b, struct half *h) {
+    if (!b->threads_tsc)
+        return h->now_ns += TURN_NS;
+    double ticks = (double)(rte_rdtsc() - b->threads_tsc);
+    return h->now_ns = b->threads_ns + (uint64_t)(ticks / (double)rte_get_timer_hz() * 1e9);
+}
+
+static void rig_turns(struct inside *b, struct half *h) {
     for (int i = 0; i < RIG_TURNS; i++) {
-        rig_begin(&b->rig, b->now_ns += TURN_NS);
-        watch_turn(&b->watch, b->rig.now_ns);
-        pace_turn(&b->pace);
-        rig_end(&b->rig);
+        rig_begin(&h->rig, later(b, h));
+        if (h == b->half)
+            watch_turn(&b->watch, h->rig.now_ns);
+        pace_turn(&h->pace);
+        rig_end(&h->rig);
     }
 }
 
-/* Until all that came in is out. What callgrind collects. */
-__attribute__((noinline)) uint64_t measured_turns(const struct inside *b);
-uint64_t measured_turns(const struct inside *b) {
+/* The workers first..last until all that came in is out. What callgrind collects. */
+__attribute__((noinline)) uint64_t measured_turns(const struct inside *b, uint64_t now_ns,
+                                                  uint32_t first, uint32_t last);
+uint64_t measured_turns(const struct inside *b, uint64_t now_ns, uint32_t first, uint32_t last) {
     uint64_t from = rte_rdtsc();
     uint32_t work = 1;
-    while (work) {
+    for (int turn = 0; work && turn < TURNS_MAX; turn++) {
         work = 0;
-        for (uint32_t i = 0; i < b->cores; i++)
-            work += worker_turn(b->worker[i], b->now_ns);
+        for (uint32_t i = first; i <= last; i++)
+            work += worker_turn(b->worker[i], now_ns);
     }
     return rte_rdtsc() - from;
 }
@@ -186,17 +269,30 @@ static int by_value(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
-/* Cycles a frame (flood: a KiB of output) over a stretch too short to be interrupted. */
-static double stretch(struct inside *b, uint64_t *units) {
-    struct sample from, to;
-    uint64_t bytes = b->rig.tally.bytes_received;
-    watch_sample(&b->watch, &from);
-    rig_turns(b);
-    uint64_t cycles = measured_turns(b);
-    watch_sample(&b->watch, &to);
-    *units = b->rig.plan.scenario == SCENARIO_flood ? (b->rig.tally.bytes_received - bytes) / 1024
-                                                    : watch_frames(&from, &to);
-    return *units ? (double)cycles / (double)*units : 0;
+/* Frames that the workers have relayed; flood: KiB of output. */
+static uint64_t units(struct inside *b, const struct half *h, uint32_t first, uint32_t last) {
+    uint64_t n = 0;
+    if (h->rig.plan.scenario == SCENARIO_flood)
+        return h->rig.tally.bytes_received / 1024;
+    for (uint32_t i = first; i <= last; i++) {
+        const struct tgw_counters *c = shm_region_counters(&b->region, i);
+        n += tgw_counter_get(c, TGW_C_relay_frames_to_agent) +
+             tgw_counter_get(c, TGW_C_relay_frames_to_client);
+    }
+    return n;
+}
+
+/* Cycles a unit over a stretch too short to be interrupted. */
+static void stretch(struct inside *b, struct half *h, uint32_t first, uint32_t last) {
+    struct result *r = &b->result[first];
+    uint64_t before = units(b, h, first, last);
+    rig_turns(b, h);
+    uint64_t cycles = measured_turns(b, h->now_ns, first, last);
+    uint64_t done = units(b, h, first, last) - before;
+    if (done == 0 || r->count == b->stretches)
+        return;
+    r->v[r->count++] = (double)cycles / (double)done;
+    r->units += done;
 }
 
 static uint64_t rss_kb(void) {
@@ -218,62 +314,156 @@ static void print_reasons(const struct tgw_counters *c) {
     fprintf(stderr, "\n");
 }
 
-static void measure(struct inside *b, uint32_t stretches) {
-    double *v = calloc(stretches, sizeof(*v));
-    uint64_t units = 0, all = 0;
+/* A thread of two: its rig and its worker in turn, and on until the other is through too. */
+static int run_thread(void *arg) {
+    struct inside *b = arg;
+    uint32_t core = rte_lcore_index(-1) == 0 ? 0 : 1;
+    bool told = false;
+    while (atomic_load(&b->threads_done) < b->cores) {
+        stretch(b, &b->half[core], core, core);
+        if (told || b->result[core].count < b->stretches)
+            continue;
+        told = true;
+        atomic_fetch_add(&b->threads_done, 1);
+    }
+    return 0;
+}
+
+static void measure_in_threads(struct inside *b) {
+    unsigned second = rte_get_next_lcore(-1, 1, 0);
+    check(second < RTE_MAX_LCORE, "threads want two CPUs");
+    b->threads_ns = b->half[0].now_ns > b->half[1].now_ns ? b->half[0].now_ns : b->half[1].now_ns;
+    b->threads_tsc = rte_rdtsc();
+    rte_eal_remote_launch(run_thread, b, second);
+    run_thread(b);
+    rte_eal_wait_lcore(second);
+}
+
+static void measure_in_turns(struct inside *b) {
+    bool own = b->way == WAY_rss; /* each worker for itself */
+    for (uint32_t done = 0; done < b->stretches; done += STRETCHES_A_TURN)
+        for (uint32_t i = 0; i < (own ? b->cores : 1); i++)
+            for (uint32_t k = done; k < done + STRETCHES_A_TURN && k < b->stretches; k++)
+                stretch(b, &b->half[0], i, own ? i : b->cores - 1);
+}
+
+static void print_result(const struct inside *b, struct result *r, const char *who) {
+    enum scenario scenario = b->half[0].rig.plan.scenario;
+    check(r->count > 0, "nothing was relayed");
+    qsort(r->v, r->count, sizeof(*r->v), by_value);
+    printf("%-6s %s  %s %lu  cycles min %.0f p10 %.0f median %.0f", scenario_names[scenario], who,
+           scenario == SCENARIO_flood ? "KiB" : "frames", r->units, r->v[0], r->v[r->count / 10],
+           r->v[r->count / 2]);
+}
+
+static void measure(struct inside *b) {
     struct sample from, to;
-    check(v != NULL, "no memory");
+    uint64_t all = 0, opened = 0;
+    char who[40];
+    for (uint32_t i = 0; i < b->cores; i++) {
+        b->result[i].v = calloc(b->stretches, sizeof(double));
+        check(b->result[i].v != NULL, "no memory");
+    }
+    for (uint16_t h = 0; h < b->halves; h++)
+        opened += b->half[h].rig.tally.opened;
     watch_sample(&b->watch, &from);
-    for (uint32_t i = 0; i < stretches; i++, all += units)
-        v[i] = stretch(b, &units);
+    if (is_threaded(b))
+        measure_in_threads(b);
+    else
+        measure_in_turns(b);
     watch_sample(&b->watch, &to);
-    qsort(v, stretches, sizeof(*v), by_value);
-    printf(
-        "%-6s sessions %7lu  %s %lu  cycles min %.0f p10 %.0f median %.0f  segments out %.2f  "
-        "rss %lu MiB\n",
-        scenario_names[b->rig.plan.scenario], b->rig.tally.opened,
-        b->rig.plan.scenario == SCENARIO_flood ? "KiB" : "frames", all, v[0], v[stretches / 10],
-        v[stretches / 2],
-        all ? (double)(to.counter[TGW_C_tcp_segments_out] - from.counter[TGW_C_tcp_segments_out]) /
-                  (double)all
-            : 0,
-        rss_kb() / 1024);
-    free(v);
+    for (uint32_t i = 0; i < (b->way == WAY_spread ? 1 : b->cores); i++) {
+        snprintf(who, sizeof(who), "sessions %7lu", opened);
+        if (b->cores > 1 && b->way != WAY_spread)
+            snprintf(who, sizeof(who), "worker %u %s", i, way_names[b->way]);
+        print_result(b, &b->result[i], who);
+        all += b->result[i].units;
+        if (i + 1 < b->cores && b->way != WAY_spread)
+            printf("\n");
+    }
+    uint64_t segments = to.counter[TGW_C_tcp_segments_out] - from.counter[TGW_C_tcp_segments_out];
+    printf("  segments out %.2f  rss %lu MiB\n", (double)segments / (double)all, rss_kb() / 1024);
+    for (uint32_t i = 0; i < b->cores; i++)
+        free(b->result[i].v);
+}
+
+static void open_sessions(struct inside *b) {
+    for (uint16_t ready = 0; ready < b->halves;) {
+        ready = 0;
+        for (uint16_t h = 0; h < b->halves; h++) {
+            rig_turns(b, &b->half[h]);
+            ready = (uint16_t)(ready + (b->half[h].pace.phase >= PHASE_MEASURE));
+        }
+        for (uint32_t i = 0; i < b->cores; i++)
+            worker_turn(b->worker[i], b->half[0].now_ns);
+    }
+}
+
+static void print_opened(struct inside *b) {
+    for (uint16_t h = 0; h < b->halves; h++) {
+        const struct rig *rig = &b->half[h].rig;
+        fprintf(stderr, "opened %lu refused %lu failed %lu %s\n", rig->tally.opened,
+                rig->tally.refused, rig->tally.failed, rig->refusal);
+        print_reasons(rig->counters);
+    }
+    for (uint32_t i = 0; i < b->cores; i++)
+        print_reasons(shm_region_counters(&b->region, i));
+}
+
+/* What of the process's memory was the workers'. */
+static void end_gateway(struct inside *b) {
+    uint64_t all_kb = rss_kb(), opened = b->half[0].rig.tally.opened;
+    for (uint32_t i = 0; i < b->cores; i++)
+        worker_destroy(b->worker[i]);
+    if (b->halves == 1)
+        printf("gateway %lu MiB resident, %lu bytes a session\n", (all_kb - rss_kb()) / 1024,
+               opened ? (all_kb - rss_kb()) * 1024 / opened : 0);
+    tls_workers_destroy(b->handshakes);
+    tls_context_destroy(b->tls_context);
+}
+
+static void end_rigs(struct inside *b) {
+    for (uint16_t h = 0; h < b->halves; h++) {
+        rig_stop(&b->half[h].rig);
+        cJSON_Delete(b->half[h].file);
+        for (int i = 0; i < 2; i++)
+            b->half[h].port[i]->ops->close(b->half[h].port[i]);
+    }
+    for (int i = 0; i < 2; i++)
+        b->port[i]->ops->close(b->port[i]);
+}
+
+static void take_arguments(struct inside *b, int argc, char **argv) {
+    if (argc < 5 || argc > 9) {
+        fprintf(stderr, "usage: bench-inside SESSIONS SCENARIO FRAME_BYTES STRETCHES "
+                        "[TYPING [TLS_DIR [CORES [spread|rss|threads|handover]]]]\n");
+        exit(2);
+    }
+    b->stretches = (uint32_t)strtoul(argv[4], NULL, 10);
+    b->tls_dir = argc >= 7 && strcmp(argv[6], "-") != 0 ? argv[6] : NULL;
+    b->cores = argc >= 8 ? (uint32_t)strtoul(argv[7], NULL, 10) : 1;
+    check(b->cores >= 1 && b->cores <= CORES_MAX && (b->cores == 1 || !b->tls_dir), "CORES");
+    while (argc == 9 && b->way < WAYS && strcmp(argv[8], way_names[b->way]) != 0)
+        b->way++;
+    check(b->way < WAYS && (!is_threaded(b) || b->cores == WIRE_HALVES), "WAY");
+    b->halves = is_threaded(b) ? WIRE_HALVES : 1;
 }
 
 int main(int argc, char **argv) {
     static struct inside b;
-    if (argc < 5 || argc > 8) {
-        fprintf(stderr, "usage: bench-inside SESSIONS SCENARIO FRAME_BYTES STRETCHES "
-                        "[TYPING [TLS_DIR [CORES]]]\n");
-        return 2;
-    }
-    b.tls_dir = argc >= 7 && strcmp(argv[6], "-") != 0 ? argv[6] : NULL;
-    b.cores = argc == 8 ? (uint32_t)strtoul(argv[7], NULL, 10) : 1;
-    check(b.cores >= 1 && b.cores <= CORES_MAX && (b.cores == 1 || !b.tls_dir), "CORES");
+    take_arguments(&b, argc, argv);
+    uint64_t sessions = strtoul(argv[1], NULL, 10);
     start_eal(&b);
-    start_gateway(&b, (uint32_t)strtoul(argv[1], NULL, 10));
-    start_rig(&b, argv[1], argv[2], argv[3], argc >= 6 ? argv[5] : "0");
-    while (b.pace.phase < PHASE_MEASURE) {
-        rig_turns(&b);
-        for (uint32_t i = 0; i < b.cores; i++)
-            worker_turn(b.worker[i], b.now_ns);
-    }
-    fprintf(stderr, "opened %lu refused %lu failed %lu %s\n", b.rig.tally.opened,
-            b.rig.tally.refused, b.rig.tally.failed, b.rig.refusal);
-    print_reasons(shm_region_counters(&b.region, 0));
-    print_reasons(b.rig.counters);
-    measure(&b, (uint32_t)strtoul(argv[4], NULL, 10));
+    start_gateway(&b, (uint32_t)sessions);
+    for (uint16_t h = 0; h < b.halves; h++)
+        start_rig(&b, h, sessions, argv[2], argv[3], argc >= 6 ? strtoul(argv[5], NULL, 10) : 0);
+    start_watch(&b);
+    open_sessions(&b);
+    print_opened(&b);
+    measure(&b);
     watch_stop(&b.watch);
-    uint64_t all_kb = rss_kb();
-    for (uint32_t i = 0; i < b.cores; i++)
-        worker_destroy(b.worker[i]);
-    printf("gateway %lu MiB resident, %lu bytes a session\n", (all_kb - rss_kb()) / 1024,
-           b.rig.tally.opened ? (all_kb - rss_kb()) * 1024 / b.rig.tally.opened : 0);
-    tls_workers_destroy(b.handshakes);
-    tls_context_destroy(b.tls_context);
-    rig_stop(&b.rig);
+    end_gateway(&b);
+    end_rigs(&b);
     shm_region_destroy(&b.region);
-    cJSON_Delete(b.file);
     return 0;
 }

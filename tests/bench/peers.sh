@@ -1,35 +1,64 @@
 #!/bin/sh
-# nginx, HAProxy and this gateway as WebSocket proxies, one core each, over the same veth
+# nginx, HAProxy and this gateway as WebSocket proxies, a core each, over the same veth
 # pairs, between the same kernel client and kernel agent; then what a frame costs this
-# gateway over memif, where no kernel stands in its way. Prints the ratios.
-#   sh tests/bench/peers.sh [SESSIONS [BYTES [SECONDS]]]      needs root
+# gateway over memif and alone, where no kernel stands in its way. Prints a table with the
+# ratios; they lie as JSON in DIR/peers.json. Needs root.
+#   sh tests/bench/peers.sh [--sessions "N ..."] [--bytes "N ..."] [--seconds S] [--rounds R] [--out DIR]
+# Every number of sessions is run with every size, in rounds over all proxies; of each the
+# cheapest round counts, since a neighbour on the machine only adds. A kernel client holds at
+# most 9,000 sessions here (open files).
 set -eu
 cd "$(dirname "$0")/../.."
 
-sessions=${1:-200}
-bytes=${2:-64}
-seconds=${3:-5}
+usage() {
+    sed -n '6p' "$0" >&2
+    exit 2
+}
+all_sessions="200"
+all_bytes="32 64"
+seconds=2
+rounds=3
+out=/tmp/tgw-bench
+while [ $# -gt 0 ]; do
+    [ $# -ge 2 ] || usage
+    case "$1" in
+    --sessions) all_sessions=$2 ;;
+    --bytes) all_bytes=$2 ;;
+    --seconds) seconds=$2 ;;
+    --rounds) rounds=$2 ;;
+    --out) out=$2 ;;
+    *) usage ;;
+    esac
+    shift 2
+done
+[ "$(id -u)" = 0 ] || { echo "peers.sh: needs root" >&2; exit 2; }
+
 run=/run/tgw/peers
 wsload=build/tests/bench/wsload
 # Two CPUs: the proxy has one to itself, client and agent share the other.
 proxy_cpu=1
 load_cpu=0
 
-[ "$(id -u)" = 0 ] || { echo "peers.sh: needs root" >&2; exit 2; }
 missing=
 for p in nginx-light haproxy; do
     dpkg-query -W -f '${Status}' $p 2>/dev/null | grep -q 'ok installed' || missing="$missing $p"
 done
 # Without their services: they must not listen on this machine.
 if [ -n "$missing" ]; then
-    printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d && chmod 755 /usr/sbin/policy-rc.d
+    made_policy=no
+    if [ ! -e /usr/sbin/policy-rc.d ]; then
+        printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d
+        chmod 755 /usr/sbin/policy-rc.d
+        made_policy=yes
+    fi
     apt-get update -qq
-    # shellcheck disable=SC2086
+    # shellcheck disable=SC2086 # packages are words
     DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
-    rm -f /usr/sbin/policy-rc.d
+    [ $made_policy = no ] || rm -f /usr/sbin/policy-rc.d
 fi
 
-mkdir -p $run
+mkdir -p $run "$out"
+rm -f "$out"/peers-*
 pids=
 stop_all() {
     for p in $pids; do
@@ -73,6 +102,7 @@ kernel_addresses() { # add | del
     ip netns exec tgw-peers-gateway ip addr "$1" 198.18.1.2/24 dev node
 }
 
+# `ip netns exec` and taskset become the command itself: $! is the program's.
 background() { # CPU NAMESPACE LOG COMMAND...
     cpu=$1
     space=$2
@@ -81,31 +111,64 @@ background() { # CPU NAMESPACE LOG COMMAND...
     ip netns exec tgw-peers-"$space" taskset -c "$cpu" "$@" >"$run/$log" 2>&1 &
     pids="$pids $!"
 }
-ticks() { # PROCESS...: user and system time in clock ticks
-    for p in "$@"; do
-        [ ! -r "/proc/$p/stat" ] || awk '{print $14 + $15}' "/proc/$p/stat"
-    done | awk '{n += $1} END {print n + 0}'
+until_good() { # LOG COMMAND...: for ten seconds
+    log=$1
+    shift
+    tries=0
+    until "$@" >/dev/null 2>&1; do
+        tries=$((tries + 1))
+        [ $tries -lt 100 ] || { echo "peers.sh: gave up on: $*" >&2; cat "$run/$log" >&2; return 1; }
+        sleep 0.1
+    done
+}
+is_listening() { # NAMESPACE ADDRESS:PORT
+    ip netns exec tgw-peers-"$1" ss -ltnH "src $2" | grep -q .
+}
+agent() {
+    background $load_cpu node agent.log $wsload agent 198.18.1.1 7681
+    until_good agent.log is_listening node 198.18.1.1:7681
 }
 
-# measure NAME PROCESS...: the client's run, and what the processes used meanwhile.
+# Time on its CPU in ns, with the kernel's work for it: system calls, interrupts and softirqs
+# that ran on its back, and the CPU's softirq thread where it is to be seen.
+run_ns() { # PROCESS
+    softirqd=$(pgrep -x "ksoftirqd/$proxy_cpu" || true)
+    for p in "$1" $softirqd; do
+        cut -d ' ' -f 1 "/proc/$p/schedstat"
+    done | awk '{n += $1} END {printf "%.0f", n}'
+}
+# In clock ticks, by the kernel's sampling: how much of the proxy's CPU was used, by anybody.
+cpu_ticks() {
+    awk -v cpu="cpu$proxy_cpu" '$1 == cpu {print $2 + $3 + $4 + $7 + $8}' /proc/stat
+}
+
+# measure NAME PROCESS: the client's run, and what the process used meanwhile.
 measure() {
-    name=$1
-    shift
+    result=$out/peers-$1-$sessions-$bytes-$round
     tokens=
-    [ "$name" != gateway ] || tokens=$run/tokens
-    rm -f "$run/$name.json"
-    # shellcheck disable=SC2086
+    case $1 in gateway*) tokens=$run/tokens ;; esac
+    # shellcheck disable=SC2086 # no tokens, no argument
     ip netns exec tgw-peers-client taskset -c $load_cpu $wsload client 198.18.0.2 80 \
-        "$sessions" "$bytes" "$seconds" $tokens >"$run/$name.json" &
+        "$sessions" "$bytes" "$seconds" $tokens >"$result.client" &
     client=$!
-    until grep -q ready "$run/$name.json" 2>/dev/null; do
-        kill -0 $client 2>/dev/null || { echo "$name: the client failed" >&2; return 1; }
+    until grep -qs ready "$result.client"; do
+        kill -0 $client 2>/dev/null || { echo "peers.sh: $1: the client failed" >&2; return 1; }
         sleep 0.05
     done
-    before=$(ticks "$@")
+    from_ns=$(run_ns "$2")
+    from_ticks=$(cpu_ticks)
+    from_busy=$(busy "$1")
     wait $client
-    after=$(ticks "$@")
-    echo "$((after - before))" >"$run/$name.ticks"
+    echo "{\"run_ns\": $(($(run_ns "$2") - from_ns)), \"cpu_ticks\": $(($(cpu_ticks) - from_ticks))," \
+        "\"busy_tsc\": $(($(busy "$1") - from_busy))}" >"$result.cost"
+}
+# What a polling core spends on work its own counters tell; its time as a process is all there is.
+busy() {
+    case $1 in
+    gateway*) build/tgwctl --socket $run/control.sock metrics |
+        awk '/^dataplane_cycles_total/ && !/idle/ {n += $2} END {printf "%.0f", n}' ;;
+    *) echo 0 ;;
+    esac
 }
 
 nginx_conf() {
@@ -135,7 +198,7 @@ EOF
 haproxy_conf() {
     cat <<EOF
 global
-  maxconn 20000
+  maxconn 9500
   nbthread 1
 defaults
   mode http
@@ -150,12 +213,12 @@ backend b
   server agent 198.18.1.1:7681
 EOF
 }
-gateway_conf() {
+gateway_conf() { # DRIVER
     cat <<EOF
 {"ports": [
-  {"name": "client", "driver": "af_packet", "device": "client", "addresses": ["198.18.0.2/24"],
+  {"name": "client", "driver": "$1", "device": "client", "addresses": ["198.18.0.2/24"],
    "listen": true},
-  {"name": "node", "driver": "af_packet", "device": "node", "addresses": ["198.18.1.2/24"]}],
+  {"name": "node", "driver": "$1", "device": "node", "addresses": ["198.18.1.2/24"]}],
  "cores": ["$proxy_cpu"], "huge_pages": false, "memory_mb": 256, "sessions_max": 20000,
  "idle_mode": "spin", "shm_path": "/dev/shm/tgw-peers", "control_socket": "$run/control.sock",
  "admin_listen": "", "agent_default": "198.18.1.1:7681", "agent_networks": ["198.18.1.0/24"],
@@ -164,26 +227,13 @@ gateway_conf() {
 EOF
 }
 
-listening() { # NAMESPACE ADDRESS:PORT
-    tries=0
-    until ip netns exec tgw-peers-"$1" ss -ltnH "src $2" | grep -q .; do
-        tries=$((tries + 1))
-        [ $tries -lt 100 ] || { echo "peers.sh: nobody listens on $2" >&2; return 1; }
-        sleep 0.1
-    done
-}
-agent() {
-    background $load_cpu node agent.log $wsload agent 198.18.1.1 7681
-    listening node 198.18.1.1:7681
-}
-
 run_nginx() {
     nginx_conf >$run/nginx.conf
     kernel_addresses add
     agent
     background $proxy_cpu gateway nginx.log nginx -c $run/nginx.conf
-    listening gateway 198.18.0.2:80
-    measure nginx $(pgrep -P "$(cat $run/nginx.pid)")
+    until_good nginx.log is_listening gateway 198.18.0.2:80
+    measure nginx "$(pgrep -P "$(cat $run/nginx.pid)")"
     stop_all
     kernel_addresses del
 }
@@ -193,53 +243,61 @@ run_haproxy() {
     agent
     background $proxy_cpu gateway haproxy.log haproxy -f $run/haproxy.cfg -db
     proxy=${pids##* }
-    listening gateway 198.18.0.2:80
+    until_good haproxy.log is_listening gateway 198.18.0.2:80
     measure haproxy "$proxy"
     stop_all
     kernel_addresses del
 }
-
-# Its own counters tell what a polling core spends on work; the process's time is always 1.
-busy() {
-    build/tgwctl --socket $run/control.sock metrics 2>/dev/null |
-        awk '/^dataplane_cycles_total/ && !/idle/ {n += $2} END {printf "%.0f", n}'
-}
-run_gateway() {
-    gateway_conf >$run/gateway.json
+run_gateway() { # DRIVER
+    gateway_conf "$1" >$run/gateway.json
     (umask 077 && head -c 32 /dev/urandom | od -An -tx1 | tr -d ' \n' >$run/agent.secret)
     agent
     background $proxy_cpu gateway dataplane.log build/tgw-dataplane --config $run/gateway.json
-    tries=0
-    until grep -q dataplane_started $run/dataplane.log; do
-        tries=$((tries + 1))
-        [ $tries -lt 100 ] || { cat $run/dataplane.log >&2; return 1; }
-        sleep 0.1
-    done
+    dataplane=${pids##* }
+    until_good dataplane.log grep -q dataplane_started $run/dataplane.log
     background $load_cpu gateway control.log build/tgw-control --config $run/gateway.json
-    tries=0
-    until build/tgwctl --socket $run/control.sock status >/dev/null 2>&1; do
-        tries=$((tries + 1))
-        [ $tries -lt 100 ] || { cat $run/dataplane.log $run/control.log >&2; return 1; }
-        sleep 0.1
-    done
+    until_good control.log build/tgwctl --socket $run/control.sock status
     build/tgwctl --socket $run/control.sock token mint --allocation peer --count "$sessions" \
         --ttl 600 >$run/tokens
-    from=$(busy)
-    measure gateway 1
-    echo "$(($(busy) - from))" >$run/gateway.cycles
+    measure "gateway-$1" "$dataplane"
     stop_all
 }
 
-up
-run_nginx
-run_haproxy
-run_gateway || echo "peers.sh: the gateway did not run over veth" >&2
-down
+# The rig in the place of client and agent, its own report.
+run_memif() {
+    mkdir -p /run/tgw/bench
+    cp $run/agent.secret /run/tgw/bench/agent.secret
+    rm -f /run/tgw/bench/*.sock
+    build/tgw-dataplane --config hw/rig/runs/gateway.json >$run/dataplane.log 2>&1 &
+    pids="$pids $!"
+    until_good dataplane.log grep -q dataplane_started $run/dataplane.log
+    build/tgw-rig run hw/rig/runs/echo.json sessions="$sessions" frame_bytes="$bytes" \
+        duration_ms="$seconds"000 report="$out/peers-memif-$sessions-$bytes-$round.json" >$run/rig.log 2>&1 ||
+        cat $run/rig.log >&2
+    stop_all
+}
+# The core alone: the figure without kernel, neighbour or second process.
+run_alone() {
+    build/tests/bench/bench-inside "$sessions" echo "$bytes" 1000 2>/dev/null \
+        >"$out/peers-alone-$sessions-$bytes-$round.txt"
+}
 
-# A frame over memif: the rig's report of tests/bench/run.sh, or a run of its own.
-memif=${TGW_BENCH_ECHO:-}
-if [ -z "$memif" ]; then
-    sh tests/bench/run.sh --only echo --out $run >$run/memif.log 2>&1 || true
-    memif=$run/echo.json
-fi
-/usr/bin/python3 tests/bench/peers.py $run "$memif"
+up
+play_all() {
+    run_nginx
+    run_haproxy
+    run_gateway af_packet
+    run_gateway af_xdp
+    run_memif
+    run_alone
+}
+for sessions in $all_sessions; do
+    for bytes in $all_bytes; do
+        round=1
+        while [ "$round" -le "$rounds" ]; do
+            play_all
+            round=$((round + 1))
+        done
+    done
+done
+/usr/bin/python3 tests/bench/peers.py "$out"

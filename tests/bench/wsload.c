@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 enum { CONNS_MAX = 20000, BUFFER = 4096, HEAD_MAX = 2048, EVENTS = 256, SAMPLES = 1 << 20 };
+enum { PAYLOAD_MAX = 2048 };
 static const char KEY[] = "dGhlIHNhbXBsZSBub25jZQ==";
 
 struct conn {
@@ -83,12 +84,13 @@ static void answer_upgrade(struct conn *c) {
     uint8_t *end = memmem(c->buffer, c->have, "\r\n\r\n", 4);
     if (!end)
         return;
-    const char *key = memmem(c->buffer, c->have, "Sec-WebSocket-Key: ", 19);
-    if (!key)
+    *end = 0; /* a proxy may have made the names lower case */
+    const char *key = strcasestr((const char *)c->buffer, "\r\nSec-WebSocket-Key: ");
+    if (!key || strlen(key) < 21 + 24)
         die("request without a key");
     char text[64];
     unsigned char digest[SHA_DIGEST_LENGTH], accept[32];
-    snprintf(text, sizeof(text), "%.24s258EAFA5-E914-47DA-95CA-C5AB0DC85B11", key + 19);
+    snprintf(text, sizeof(text), "%.24s258EAFA5-E914-47DA-95CA-C5AB0DC85B11", key + 21);
     SHA1((unsigned char *)text, strlen(text), digest);
     EVP_EncodeBlock(accept, digest, sizeof(digest));
     int n = snprintf(out, sizeof(out),
@@ -100,21 +102,40 @@ static void answer_upgrade(struct conn *c) {
     c->upgraded = true;
 }
 
-/* Frames of less than 126 bytes alone are spoken here. */
+/* Head of a binary frame, without a masking key; returns its bytes. */
+static uint32_t put_head(uint8_t *out, uint32_t n, uint8_t mask) {
+    out[0] = 0x82;
+    out[1] = (uint8_t)(mask | (n < 126 ? n : 126));
+    out[2] = (uint8_t)(n >> 8);
+    out[3] = (uint8_t)n;
+    return n < 126 ? 2 : 4;
+}
+
+/* Of the frame that `c` holds: bytes of its head, key aside, and of its payload. False: it
+ * is not whole. Frames are at most PAYLOAD_MAX here. */
+static bool whole_frame(const struct conn *c, uint32_t *head, uint32_t *payload) {
+    if (c->have < 4 && (c->have < 2 || (c->buffer[1] & 0x7f) == 126))
+        return false;
+    uint32_t n = c->buffer[1] & 0x7f, mask = c->buffer[1] & 0x80 ? 4 : 0;
+    *head = n == 126 ? 4 : 2;
+    *payload = n == 126 ? (uint32_t)(c->buffer[2] << 8 | c->buffer[3]) : n;
+    if (*payload > PAYLOAD_MAX)
+        die("a frame too long");
+    return c->have >= *head + mask + *payload;
+}
+
 static void echo_frames(struct conn *c) {
-    while (c->have >= 6) {
-        uint32_t n = c->buffer[1] & 0x7f, whole = n + 6;
-        uint8_t out[2 + 125];
-        if (c->have < whole)
-            return;
+    uint32_t head, n;
+    while (whole_frame(c, &head, &n)) {
+        const uint8_t *key = c->buffer + head, *payload = key + 4;
+        uint8_t out[4 + PAYLOAD_MAX];
         if ((c->buffer[0] & 0x0f) == 2) {
-            out[0] = 0x82;
-            out[1] = (uint8_t)n;
+            uint32_t at = put_head(out, n, 0);
             for (uint32_t i = 0; i < n; i++)
-                out[2 + i] = c->buffer[6 + i] ^ c->buffer[2 + i % 4];
-            put(c, out, 2 + n);
+                out[at + i] = payload[i] ^ key[i % 4];
+            put(c, out, at + n);
         }
-        take(c, whole);
+        take(c, head + 4 + n);
     }
 }
 
@@ -124,17 +145,15 @@ static void type(struct conn *c) {
 }
 
 static void take_echoes(struct conn *c) {
-    while (c->have >= 2) {
-        uint32_t whole = (c->buffer[1] & 0x7fu) + 2;
-        if (c->have < whole)
-            return;
-        if (c->buffer[0] == 0x82 && whole == payload_bytes + 2) {
+    uint32_t head, n;
+    while (whole_frame(c, &head, &n)) {
+        if (c->buffer[0] == 0x82 && n == payload_bytes) {
             if (measuring && samples < SAMPLES)
                 sample[samples++] = (uint32_t)(now_ns() - c->sent_ns);
             echoes++;
             type(c);
         }
-        take(c, whole);
+        take(c, head + n);
     }
 }
 
@@ -232,12 +251,12 @@ static int run_client(int count, char **arg) {
     FILE *tokens = count > 5 ? fopen(arg[5], "re") : NULL;
     conns = calloc(sessions, sizeof(*conns));
     sample = calloc(SAMPLES, sizeof(*sample));
-    if (!conns || !sample || payload_bytes > 125 || (count > 5 && !tokens))
+    if (!conns || !sample || payload_bytes > PAYLOAD_MAX || (count > 5 && !tokens))
         die("arguments");
-    frame[0] = 0x82;
-    frame[1] = (uint8_t)(0x80 | payload_bytes);
-    frame_bytes = 6 + payload_bytes;
-    memset(frame + 6, 'x', payload_bytes);
+    uint32_t head = put_head(frame, payload_bytes, 0x80) + 4; /* under a key of zeroes */
+    frame_bytes = head + payload_bytes;
+    memset(frame + head - 4, 0, 4);
+    memset(frame + head, 'x', payload_bytes);
     for (unsigned i = 0; i < sessions; i++) {
         connect_one(&conns[i], &a, i, tokens);
         turn(false, 0);

@@ -3,10 +3,12 @@
 #include "drivers/port.h"
 #include "tests/lib/eal_init.h"
 #include "tests/lib/suite.h"
+#include <arpa/inet.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 enum { PACKETS = 8, BYTES = 64 };
@@ -104,11 +106,69 @@ static void more_than_the_device_takes_is_refused(void) {
     p->ops->close(p);
 }
 
+/* Whatever the kernel says on a new device, until it is silent. */
+static bool quiet(struct port *p) {
+    const struct port_wake *w = p->wake;
+    struct rte_mbuf *m[PACKETS];
+    for (int tries = 0; tries < 200; tries++) {
+        w->arm(w, 0, true);
+        bool woken = port_wait(100);
+        w->arm(w, 0, false);
+        uint16_t n = port_rx(p, 0, m, PACKETS);
+        rte_pktmbuf_free_bulk(m, n);
+        if (!woken && n == 0)
+            return true;
+    }
+    return false;
+}
+
+/* A datagram to nobody: the kernel asks for its neighbour. */
+static void let_the_kernel_speak(void) {
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(9)};
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    inet_pton(AF_INET, "198.18.9.2", &to.sin_addr);
+    CU_ASSERT_EQUAL(sendto(fd, "x", 1, 0, (struct sockaddr *)&to, sizeof(to)), 1);
+    close(fd);
+}
+
+static void a_packet_ends_a_wait(void) {
+    struct port_config c = {
+        .name = "wake", .driver = "tap", .device = "wake0", .queues = 1, .rx_wake = true};
+    char err[256] = "";
+    struct rte_mbuf *m[PACKETS];
+    struct port *p = port_open(&c, pool, err, sizeof(err));
+    CU_ASSERT_PTR_NOT_NULL_FATAL(p);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(p->wake);
+    CU_ASSERT_TRUE(p->wake->watch(p->wake, 0));
+    shell("ip link set wake0 up; ip addr add 198.18.9.1/24 dev wake0");
+    CU_ASSERT_TRUE(quiet(p));
+    p->wake->arm(p->wake, 0, true);
+    let_the_kernel_speak();
+    CU_ASSERT_TRUE(port_wait(10000));
+    p->wake->arm(p->wake, 0, false);
+    uint16_t n = port_rx(p, 0, m, PACKETS);
+    CU_ASSERT_TRUE(n >= 1);
+    rte_pktmbuf_free_bulk(m, n);
+    p->ops->close(p);
+}
+
+static void what_has_no_interrupts_says_so(void) {
+    struct port_config c = {
+        .name = "left", .driver = "af_packet", .device = "left0", .queues = 1, .rx_wake = true};
+    char err[256] = "";
+    struct port *p = port_open(&c, pool, err, sizeof(err));
+    CU_ASSERT_PTR_NOT_NULL_FATAL(p);
+    CU_ASSERT_PTR_NULL(p->wake);
+    p->ops->close(p);
+}
+
 int main(void) {
     static const struct suite_case cases[] = {
         {"without a link no packet is freed twice", without_a_link_no_packet_is_freed_twice},
         {"the link that returns carries again", the_link_that_returns_carries_again},
         {"more than the device takes is refused", more_than_the_device_takes_is_refused},
+        {"a packet ends a wait", a_packet_ends_a_wait},
+        {"what has no interrupts says so", what_has_no_interrupts_says_so},
     };
     if (unshare(CLONE_NEWNET) != 0) {
         puts("Bail out! wants root");

@@ -1,4 +1,5 @@
 /* A port with one queue shared by several cores, all played by this thread. */
+#include "drivers/rss.h"
 #include "drivers/sim.h"
 #include "drivers/spread.h"
 #include "tests/lib/eal_init.h"
@@ -148,6 +149,53 @@ static void a_full_ring_loses_and_counts(void) {
     end();
 }
 
+/* A device whose hash is known: one packet a call, on whichever queue it is asked for. */
+static uint16_t placed_rx(struct port *p, uint16_t queue, struct rte_mbuf **m, uint16_t n) {
+    static uint16_t flow;
+    uint8_t *f;
+    (void)p;
+    (void)queue;
+    if (n == 0 || !(m[0] = rte_pktmbuf_alloc(pool)))
+        return 0;
+    f = (uint8_t *)rte_pktmbuf_append(m[0], BYTES);
+    memset(f, 0, BYTES);
+    f[12] = 0x08;
+    f[14] = 0x45;
+    f[23] = 6;
+    f[34] = (uint8_t)(++flow >> 8);
+    f[35] = (uint8_t)flow;
+    return 1;
+}
+
+static void placed_close(struct port *p) {
+    (void)p;
+}
+
+/* Where the hardware brings a connection, there it stays; nothing crosses a ring. */
+static void what_the_hardware_placed_stays(void) {
+    static const struct port_ops placed_ops = {.rx_burst = placed_rx, .close = placed_close};
+    static const struct port_rss rss = {.table_size = 1};
+    static const struct port_wake wake = {0};
+    struct port device = {.ops = &placed_ops, .queues = CORES, .rss = &rss, .wake = &wake};
+    struct rte_mbuf *m[32];
+    char err[200] = "";
+    port = port_spread_wrap(&device, CORES, pool, err, sizeof(err));
+    CU_ASSERT_PTR_NOT_NULL_FATAL(port);
+    CU_ASSERT_PTR_EQUAL(port->wake, &wake);
+    for (int i = 0; i < FLOWS; i++)
+        for (uint16_t core = 0; core < CORES; core++) {
+            uint16_t n = port_rx(port, core, m, 32);
+            CU_ASSERT_EQUAL(n, 1);
+            rte_pktmbuf_free_bulk(m, n);
+        }
+    port->ops->close(port);
+    device.queues = 1; /* too few: packets come from other cores, which interrupt nobody */
+    port = port_spread_wrap(&device, CORES, pool, err, sizeof(err));
+    CU_ASSERT_PTR_NULL(port->wake);
+    port->ops->close(port);
+    CU_ASSERT_EQUAL(rte_mempool_in_use_count(pool), 0);
+}
+
 int main(void) {
     static const struct suite_case cases[] = {
         {"flows come to their core", flows_come_to_their_core},
@@ -155,6 +203,7 @@ int main(void) {
         {"what is nobody's comes to the first", what_is_nobodys_comes_to_the_first},
         {"every core can send", every_core_can_send},
         {"a full ring loses and counts", a_full_ring_loses_and_counts},
+        {"what the hardware placed stays", what_the_hardware_placed_stays},
     };
     pool = test_eal_init(8191);
     return suite_run("drivers/spread", cases, sizeof(cases) / sizeof(cases[0]));
