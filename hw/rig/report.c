@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 enum { STEP_MS = 100, POINTS_MAX = 600 };
-static const uint64_t SECOND_NS = 1000000000;
+static const uint64_t SECOND_NS = 1000000000, STALL_NS = 500000;
 
 bool report_start(struct report *r, struct rig *rig, struct watch *watch, struct pace *pace) {
     uint64_t step_ms = rig->plan.duration_ms / POINTS_MAX;
@@ -84,9 +84,22 @@ static void enter(struct report *r, enum phase phase) {
     }
 }
 
+static void note_stall(struct report *r) {
+    uint64_t took_ns = r->rig->now_ns - r->turn_ns;
+    bool first = r->turn_ns == 0;
+    r->turn_ns = r->rig->now_ns;
+    if (first || took_ns < STALL_NS || r->phase != PHASE_MEASURE)
+        return;
+    r->stalls.count++;
+    r->stalls.total_ns += took_ns;
+    if (took_ns > r->stalls.longest_ns)
+        r->stalls.longest_ns = took_ns;
+}
+
 void report_turn(struct report *r) {
     if (r->pace->phase != r->phase)
         enter(r, r->pace->phase);
+    note_stall(r);
     if (r->phase == PHASE_MEASURE && r->rig->now_ns - r->begin_ns >= (r->points + 1) * r->step_ns)
         add_point(r);
     if (r->rig->now_ns - r->line_ns >= SECOND_NS)
@@ -115,6 +128,14 @@ static void put_hist(cJSON *root, const char *name, const struct hist *h) {
         const double pair[2] = {(double)hist_bucket_top(i), (double)h->bucket[i]};
         cJSON_AddItemToArray(buckets, cJSON_CreateDoubleArray(pair, 2));
     }
+}
+
+static void put_stalls(const struct report *r, cJSON *root) {
+    cJSON *o = cJSON_AddObjectToObject(root, "rig_stalls");
+    put(o, "over_us", (double)STALL_NS / 1e3);
+    put(o, "count", (double)r->stalls.count);
+    put(o, "share", ratio(r->stalls.total_ns, r->end_ns - r->begin_ns));
+    put(o, "longest_us", (double)r->stalls.longest_ns / 1e3);
 }
 
 static void put_sessions(const struct report *r, cJSON *root) {
@@ -267,6 +288,12 @@ static void show_summary(const struct report *r) {
            (double)hist_quantile(h, 500000) / 1e3, (double)hist_quantile(h, 990000) / 1e3,
            (double)hist_quantile(h, 999000) / 1e3, (double)h->max / 1e3,
            (double)hist_quantile(setup, 500000) / 1e3, (double)hist_quantile(setup, 990000) / 1e3);
+    if (r->stalls.count)
+        printf("  the rig itself stood still %lu times over %.1f ms, %.2f %% of the time, %.1f ms "
+               "at most\n",
+               r->stalls.count, (double)STALL_NS / 1e6,
+               100 * ratio(r->stalls.total_ns, r->end_ns - r->begin_ns),
+               (double)r->stalls.longest_ns / 1e6);
     if (watch_sees(r->watch))
         printf("  gateway: %.0f cycles a frame, %.0f a setup\n",
                ratio(busy, watch_frames(&r->sample_begin, &r->sample_end)),
@@ -288,6 +315,7 @@ bool report_finish(struct report *r, const cJSON *file, char *err, size_t err_by
     put_rates(r, root);
     put_hist(root, "latency_ns", &r->rig->latency);
     put_hist(root, "setup_ns", &r->rig->setup);
+    put_stalls(r, root);
     put_gateway(r, root);
     put_series(r, root);
     show_summary(r);

@@ -9,8 +9,9 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
-enum { MBUFS = 65535, MBUF_CACHE = 256, ERROR_BYTES = 300 };
+enum { MBUFS = 65535, MBUF_CACHE = 256, ERROR_BYTES = 300, WAIT_US = 10000 };
 enum { STATUS_DONE = 0, STATUS_LOSSES = 1, STATUS_UNABLE = 2 };
 
 struct machine {
@@ -111,10 +112,13 @@ static int loop(void *machine) {
     return 0;
 }
 
-/* The loop runs on the CPU that the plan names; this thread only waits. */
+/* The loop runs on the CPU that the plan names; this thread only waits, asleep:
+ * rte_eal_wait_lcore spins, which would take half a CPU from the gateway or the loop. */
 static int play(struct machine *m) {
     const struct tally *t = &m->rig.tally;
     rte_eal_remote_launch(loop, m, 1);
+    while (rte_eal_get_lcore_state(1) == RUNNING)
+        usleep(WAIT_US);
     rte_eal_wait_lcore(1);
     if (m->pace.starved)
         fprintf(stderr, "tgw-rig: tokens: all of them are used up\n");
