@@ -74,7 +74,7 @@ def _():
     jsonschema.validate(secure, SCHEMA)
     sessions = secure["sessions"]
     assert sessions["opened"] == sessions["tls_handshakes"] == sessions["tls_resumed"] == 50, sessions
-    assert secure["gateway"]["counters"]["tls_resumptions"] == 50, secure["gateway"]["counters"]
+    assert secure["gateway"]["counters"]["tls_records_in"] > 0, secure["gateway"]["counters"]
     assert secure["rates"]["answered_per_s"] > 0
 
 
