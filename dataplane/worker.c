@@ -16,6 +16,7 @@ enum {
     COMMANDS_A_TURN = 64,
     NET_TICK_NS = 10000000,
     ACK_DELAY_MS = 40, /* what most stacks wait at most */
+    TLS_REFUSALS_LOGGED_A_S = 10,
 };
 
 struct worker {
@@ -32,6 +33,8 @@ struct worker {
     struct rest rest;
     uint64_t control_epoch;
     struct stages stages;
+    uint64_t refusals_ns; /* when `refusals` began */
+    uint32_t refusals;    /* of TLS, logged or not */
     uint32_t links_returned;
     uint32_t drain_deadline_ms;
     size_t random_left; /* of `random`, from its start */
@@ -187,10 +190,36 @@ static void *on_tls_accepted(void *ctx, struct stream s, const struct tgw_endpoi
     return tls_accept(w->tls, s, local, remote);
 }
 
+/* A refusal's line in the log, as far as there is room for it: somebody who does nothing but
+ * fail at TLS is not to push others' events out of the ring. All are counted. */
+static void env_tls_refused(void *ctx, enum tgw_reason reason, const struct tgw_endpoint *remote,
+                            uint64_t since_ns) {
+    struct worker *w = ctx;
+    uint8_t bits[2][TGW_TRACE_ID_HEX / 2];
+    struct tgw_ev_refused e = {.msg = {.type = TGW_EV_REFUSED, .len = sizeof(e)},
+                               .reason = (uint16_t)reason,
+                               .asked = 1,
+                               .duration_us = (w->now_ns - since_ns) / 1000,
+                               .remote = *remote};
+    if (w->now_ns - w->refusals_ns >= 1000000000u) {
+        w->refusals_ns = w->now_ns;
+        w->refusals = 0;
+    }
+    if (w->refusals++ >= TLS_REFUSALS_LOGGED_A_S)
+        return;
+    env_random(w, bits, sizeof(bits));
+    tgw_id_text(bits[0], e.ident.correlation_id);
+    tgw_id_text(bits[1], e.ident.trace_id);
+    env_emit(w, &e.msg);
+}
+
 static bool create_tls(struct worker *w) {
     const struct worker_config *c = &w->config;
-    const struct tls_env env = {on_accepted, stages_wrap(&w->stages, &session_client_handler),
-                                dial_tcp, w};
+    const struct tls_env env = {.accepted = on_accepted,
+                                .handler = stages_wrap(&w->stages, &session_client_handler),
+                                .dial = dial_tcp,
+                                .refused = env_tls_refused,
+                                .ctx = w};
     if (c->handshakes)
         w->tls = tls_create(&c->tls, &env, c->handshakes, w->now_ns);
     return w->tls || !c->handshakes;

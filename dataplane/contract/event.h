@@ -75,7 +75,7 @@ struct tgw_ev_refused {
     uint16_t reason;   /* enum tgw_reason, kind REFUSE */
     uint16_t http_status;
     uint8_t as_close; /* upgraded and closed, because browser_refusals is "close" */
-    uint8_t asked;    /* TGW_EV_AUTH has told of the request */
+    uint8_t asked;    /* TGW_EV_AUTH has told of the request; or there was none (TLS) */
     uint8_t reserved[2];
     uint64_t duration_us; /* accept to refusal */
     struct tgw_endpoint remote;

@@ -42,6 +42,17 @@ struct tgw_ident {
     char trace_id[TGW_TRACE_ID_HEX + 1];
 };
 
+/* 128 random bits as an id in lower-case hex. */
+static inline void tgw_id_text(uint8_t bits[TGW_TRACE_ID_HEX / 2], char out[TGW_TRACE_ID_HEX + 1]) {
+    static const char digits[] = "0123456789abcdef";
+    bits[0] |= 1; /* an all-zero trace id is not valid (W3C Trace Context 3.2.2.3) */
+    for (int i = 0; i < TGW_TRACE_ID_HEX / 2; i++) {
+        out[2 * i] = digits[bits[i] >> 4];
+        out[2 * i + 1] = digits[bits[i] & 15];
+    }
+    out[TGW_TRACE_ID_HEX] = 0;
+}
+
 static inline bool tgw_text_valid(const char *s, size_t size) {
     const char *end = memchr(s, 0, size);
     if (!end)

@@ -57,17 +57,10 @@ void who_get(const struct session *s, struct tgw_ident *out) {
     }
 }
 
-/* 128 random bits in lower-case hex. */
 static void make_id(const struct session_table *t, char *out) {
-    static const char digits[] = "0123456789abcdef";
     uint8_t bits[TGW_TRACE_ID_HEX / 2];
     t->env.random(t->env.ctx, bits, sizeof(bits));
-    bits[0] |= 1; /* an all-zero trace id is not valid (W3C Trace Context 3.2.2.3) */
-    for (size_t i = 0; i < sizeof(bits); i++) {
-        out[2 * i] = digits[bits[i] >> 4];
-        out[2 * i + 1] = digits[bits[i] & 15];
-    }
-    out[TGW_TRACE_ID_HEX] = 0;
+    tgw_id_text(bits, out);
 }
 
 void who_complete(struct session *s, struct tgw_ident *out) {

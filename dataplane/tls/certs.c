@@ -204,6 +204,7 @@ struct tls_set *tls_set_load(struct tls_context *x, const struct tls_context_con
         return NULL;
     }
     atomic_init(&s->refs, 1);
+    pthread_mutex_init(&s->ticket_lock, NULL);
     s->context = x;
     s->config = *c;
     bool good = load_secret(s, &f) && load_client(s, &f);
@@ -223,5 +224,6 @@ void tls_set_free(struct tls_set *s) {
         OPENSSL_free(s->ocsp[i].der);
     }
     SSL_CTX_free(s->client);
+    pthread_mutex_destroy(&s->ticket_lock);
     OPENSSL_clear_free(s, sizeof(*s));
 }

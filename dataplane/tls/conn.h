@@ -66,7 +66,8 @@ struct tls_hs {
     struct timer timer; /* first: the wheel hands it back */
     struct tls_conn *conn;
     struct tls_job *job; /* NULL until the first byte */
-    bool away;           /* the job is with a thread */
+    uint64_t since_ns;
+    bool away; /* the job is with a thread */
     struct tgw_endpoint local, remote;
 };
 
@@ -122,6 +123,9 @@ const struct tls_key *conn_key(struct tls_conn *c, int direction);
 void conn_next_key(struct tls_conn *c, int direction);
 
 /* handshake.c */
+/* Count a client that was turned away, and tell of it. since_ns: of its connection. */
+void handshake_refuse(struct tls_core *t, enum tgw_reason reason, const struct tgw_endpoint *remote,
+                      uint64_t since_ns);
 bool handshake_begin(struct tls_conn *c, const struct tgw_endpoint *local,
                      const struct tgw_endpoint *remote);
 void handshake_connected(struct tls_conn *c);

@@ -73,6 +73,7 @@ void tls_context_destroy(struct tls_context *x) {
         return;
     if (x->set)
         tls_set_release(x->set);
+    SSL_SESSION_free(x->resume);
     pthread_mutex_destroy(&x->lock);
     OPENSSL_clear_free(x, sizeof(*x));
 }
@@ -138,11 +139,31 @@ void tls_set_release(struct tls_set *s) {
         tls_set_free(s);
 }
 
+void tls_context_resume(struct tls_context *x, SSL_SESSION *session) {
+    SSL_SESSION *copy = SSL_SESSION_dup(session);
+    pthread_mutex_lock(&x->lock);
+    SSL_SESSION *old = x->resume;
+    x->resume = copy;
+    pthread_mutex_unlock(&x->lock);
+    SSL_SESSION_free(old);
+}
+
+/* A copy each: OpenSSL marks a session as spent when its SSL object goes. */
+static void resume(struct tls_context *x, SSL *ssl) {
+    pthread_mutex_lock(&x->lock);
+    SSL_SESSION *copy = x->resume ? SSL_SESSION_dup(x->resume) : NULL;
+    pthread_mutex_unlock(&x->lock);
+    if (copy)
+        SSL_set_session(ssl, copy);
+    SSL_SESSION_free(copy);
+}
+
 SSL *tls_set_ssl(struct tls_set *s, bool client) {
     SSL_CTX *ctx = client ? s->client : s->count ? s->server[0] : NULL;
     SSL *ssl = ctx ? SSL_new(ctx) : NULL;
     if (ssl && client) {
         SSL_set_connect_state(ssl);
+        resume(s->context, ssl);
     } else if (ssl) {
         SSL_set_accept_state(ssl);
         /* With all places taken TLS 1.2 is told to the peer as a version not spoken. */

@@ -58,6 +58,9 @@ void tls_set_release(struct tls_set *s);
 /* A new handshake in the server's or the client's role; NULL: no memory, or no such role.
  * SSL_get_app_data() is for the caller: the struct tls_job that is told the secrets. */
 SSL *tls_set_ssl(struct tls_set *s, bool client);
+/* From now on handshakes in the client's role resume this session, as long as it lasts;
+ * it is copied. For load generators: the gateway itself never resumes as a client. */
+void tls_context_resume(struct tls_context *x, SSL_SESSION *session);
 /* A place among the TLS 1.2 connections; given back at the end of the connection. */
 bool tls_context_take12(struct tls_context *x);
 void tls_context_give12(struct tls_context *x);

@@ -5,7 +5,14 @@
 #include "context.h"
 #include <pthread.h>
 
-enum { TLS_TICKET_SECRET_BYTES = 64 };
+enum { TLS_TICKET_SECRET_BYTES = 64, TLS_TICKET_KEY_BYTES = 32 };
+
+struct tls_ticket_keys {
+    bool derived;
+    uint64_t period; /* of time, that they belong to */
+    unsigned char name[TLS_TICKET_KEY_BYTES], cipher[TLS_TICKET_KEY_BYTES],
+        mac[TLS_TICKET_KEY_BYTES];
+};
 
 struct tls_ocsp {
     unsigned char *der;
@@ -22,6 +29,8 @@ struct tls_set {
     struct tls_ocsp ocsp[TLS_CERTIFICATES_MAX];
     SSL_CTX *client;
     unsigned char ticket_secret[TLS_TICKET_SECRET_BYTES];
+    pthread_mutex_t ticket_lock; /* of `ticket`: even and odd periods */
+    struct tls_ticket_keys ticket[2];
     uint64_t not_after_s;
 };
 
@@ -29,6 +38,7 @@ struct tls_context {
     struct tls_context_config config; /* of the main thread: the newest that held up */
     pthread_mutex_t lock;             /* of `set` */
     struct tls_set *set;
+    SSL_SESSION *resume; /* of the client's role, under the lock; NULL: none */
     _Atomic uint64_t unix_s;
     _Atomic uint32_t tls12, tls12_max;
     uint64_t stamp; /* of the files at the last load */

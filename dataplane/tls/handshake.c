@@ -22,7 +22,7 @@ bool handshake_begin(struct tls_conn *c, const struct tgw_endpoint *local,
     struct tls_hs *hs = queued(t) < t->config.queue_max ? pool_alloc(&t->handshakes) : NULL;
     if (!hs)
         return false;
-    *hs = (struct tls_hs){.conn = c, .local = *local, .remote = *remote};
+    *hs = (struct tls_hs){.conn = c, .since_ns = t->now_ns, .local = *local, .remote = *remote};
     c->slot = pool_index(&t->handshakes, hs);
     timer_set(&t->wheel, &hs->timer,
               t->now_ns + (uint64_t)t->config.handshake_timeout_ms * 1000000);
@@ -60,15 +60,24 @@ void handshake_cancel(struct tls_conn *c) {
     c->slot = TLS_NONE;
 }
 
+void handshake_refuse(struct tls_core *t, enum tgw_reason reason, const struct tgw_endpoint *remote,
+                      uint64_t since_ns) {
+    tgw_count_reason(t->config.counters, reason);
+    if (t->env.refused)
+        t->env.refused(t->env.ctx, reason, remote, since_ns);
+}
+
 static void fail(struct tls_conn *c, enum tgw_reason reason, enum stream_end end) {
-    struct tgw_counters *counters = c->core->config.counters;
-    tgw_count(counters, TGW_C_tls_handshakes_failed, 1);
-    tgw_count_reason(counters, reason);
+    struct tls_core *t = c->core;
+    const struct tls_hs hs = *hs_of(c);
+    tgw_count(t->config.counters, TGW_C_tls_handshakes_failed, 1);
     handshake_cancel(c);
     if (c->flags & TLS_F_CLIENT) {
+        tgw_count_reason(t->config.counters, reason);
         conn_end(c, end);
         return;
     }
+    handshake_refuse(t, reason, &hs.remote, hs.since_ns);
     if (c->lower)
         c->core->lower_ops->release(c->lower); /* behind the alert, if there is one */
     c->lower = NULL;

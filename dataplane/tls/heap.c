@@ -1,7 +1,9 @@
 /* Size classes in steps of a quarter, a free list each, in a few shards so that handshake
- * threads seldom meet. Memory goes back to its class, never to the system: what is in use
- * is bounded by the handshakes that may be under way. Its state is the process's: the
- * library's hook has no argument to hang it on. */
+ * threads seldom meet; in front of them a few free blocks of each class that a thread
+ * keeps for itself, since a handshake takes and gives back a thousand and a half. Memory
+ * goes back to its class, never to the system: what is in use is bounded by the handshakes
+ * that may be under way. Its state is the process's: the library's hook has no argument to
+ * hang it on. */
 #include "heap.h"
 #include <openssl/crypto.h>
 #include <pthread.h>
@@ -16,6 +18,8 @@ enum {
     CLASSES = 57,  /* the last one: 1 MiB */
     LARGE = CLASSES,
     CHUNK_BYTES = 4 << 20,
+    KEPT_BYTES = 16384, /* of a class, by a thread; a thread's end gives them back */
+    KEPT_MAX = 32,
 };
 
 struct block {
@@ -38,6 +42,12 @@ struct shard {
 static struct shard shards[SHARDS] = {[0 ... SHARDS - 1] = {.lock = PTHREAD_MUTEX_INITIALIZER}};
 static _Atomic uint32_t threads;
 static _Thread_local uint32_t my_shard; /* + 1 */
+
+struct kept {
+    struct block *first;
+    uint32_t count;
+};
+static _Thread_local struct kept kept[CLASSES];
 
 static size_t class_bytes(unsigned class) {
     return (size_t)(4 + class % 4) << (class / 4 + 4);
@@ -80,7 +90,7 @@ static struct shard *shard_of_thread(void) {
     return &shards[my_shard - 1];
 }
 
-static void *take(unsigned class) {
+static struct block *take_shared(unsigned class) {
     struct shard *s = shard_of_thread();
     pthread_mutex_lock(&s->lock);
     struct block *b = s->free[class];
@@ -89,11 +99,42 @@ static void *take(unsigned class) {
     else
         b = carve(s, class_bytes(class));
     pthread_mutex_unlock(&s->lock);
+    if (b)
+        b->shard = (uint16_t)(s - shards);
+    return b;
+}
+
+static void give_shared(struct block *b) {
+    struct shard *s = &shards[b->shard];
+    pthread_mutex_lock(&s->lock);
+    b->next = s->free[b->class];
+    s->free[b->class] = b;
+    pthread_mutex_unlock(&s->lock);
+}
+
+static void *take(unsigned class) {
+    struct kept *k = &kept[class];
+    struct block *b = k->first;
+    if (b) {
+        k->first = b->next;
+        k->count--;
+    } else {
+        b = take_shared(class);
+    }
     if (!b)
         return NULL;
-    b->shard = (uint16_t)(s - shards);
     b->class = (uint16_t) class;
     return b + 1;
+}
+
+static bool keep(struct block *b) {
+    struct kept *k = &kept[b->class];
+    if (k->count >= KEPT_MAX || k->count * class_bytes(b->class) >= KEPT_BYTES)
+        return false;
+    b->next = k->first;
+    k->first = b;
+    k->count++;
+    return true;
 }
 
 static void *take_large(size_t bytes) {
@@ -122,11 +163,8 @@ static void heap_free(void *data, const char *file, int line) {
         munmap(b, b->bytes);
         return;
     }
-    struct shard *s = &shards[b->shard];
-    pthread_mutex_lock(&s->lock);
-    b->next = s->free[b->class];
-    s->free[b->class] = b;
-    pthread_mutex_unlock(&s->lock);
+    if (!keep(b))
+        give_shared(b);
 }
 
 static void *heap_realloc(void *data, size_t len, const char *file, int line) {

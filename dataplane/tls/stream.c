@@ -190,7 +190,7 @@ void *tls_accept(struct tls_core *t, struct stream lower, const struct tgw_endpo
     t->lower_ops = lower.ops;
     if (c && handshake_begin(c, local, remote))
         return c;
-    tgw_count_reason(t->config.counters, TGW_R_tls_overloaded);
+    handshake_refuse(t, TGW_R_tls_overloaded, remote, t->now_ns);
     if (c) {
         c->lower = NULL;
         conn_retire(c);

@@ -8,11 +8,7 @@
 #include <openssl/rand.h>
 #include <string.h>
 
-enum { NAME_BYTES = 16, KEY_BYTES = 32, TAKEN = 1, TAKEN_RENEW = 2 };
-
-struct ticket_keys {
-    unsigned char name[KEY_BYTES], cipher[KEY_BYTES], mac[KEY_BYTES];
-};
+enum { NAME_BYTES = 16, KEY_BYTES = TLS_TICKET_KEY_BYTES, TAKEN = 1, TAKEN_RENEW = 2 };
 
 static void derive(const struct tls_set *s, const char *label, uint64_t period,
                    unsigned char out[KEY_BYTES]) {
@@ -25,13 +21,22 @@ static void derive(const struct tls_set *s, const char *label, uint64_t period,
          label_bytes + sizeof(period), out, &len);
 }
 
-static void keys_of(const struct tls_set *s, uint64_t period, struct ticket_keys *k) {
-    derive(s, "tgw ticket name", period, k->name);
-    derive(s, "tgw ticket cipher", period, k->cipher);
-    derive(s, "tgw ticket mac", period, k->mac);
+/* Derived once a period: six HMACs cost more than the ticket itself. */
+static void keys_of(struct tls_set *s, uint64_t period, struct tls_ticket_keys *out) {
+    struct tls_ticket_keys *k = &s->ticket[period % 2];
+    pthread_mutex_lock(&s->ticket_lock);
+    if (!k->derived || k->period != period) {
+        derive(s, "tgw ticket name", period, k->name);
+        derive(s, "tgw ticket cipher", period, k->cipher);
+        derive(s, "tgw ticket mac", period, k->mac);
+        k->period = period;
+        k->derived = true;
+    }
+    *out = *k;
+    pthread_mutex_unlock(&s->ticket_lock);
 }
 
-static int use(struct ticket_keys *k, const unsigned char *iv, EVP_CIPHER_CTX *cipher,
+static int use(struct tls_ticket_keys *k, const unsigned char *iv, EVP_CIPHER_CTX *cipher,
                EVP_MAC_CTX *mac, int seal) {
     char digest[] = "SHA256";
     const OSSL_PARAM params[] = {
@@ -44,7 +49,7 @@ static int use(struct ticket_keys *k, const unsigned char *iv, EVP_CIPHER_CTX *c
 }
 
 /* TAKEN, TAKEN_RENEW (send a new ticket), 0: not ours, -1: failure. */
-static int open_ticket(const struct tls_set *s, uint64_t period, struct ticket_keys *k,
+static int open_ticket(struct tls_set *s, uint64_t period, struct tls_ticket_keys *k,
                        const unsigned char *name, const unsigned char *iv, EVP_CIPHER_CTX *cipher,
                        EVP_MAC_CTX *mac) {
     for (int age = 0; age <= 1; age++) {
@@ -57,11 +62,11 @@ static int open_ticket(const struct tls_set *s, uint64_t period, struct ticket_k
 
 int tls_ticket_key(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHER_CTX *cipher,
                    EVP_MAC_CTX *mac, int seal) {
-    const struct tls_set *s = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
+    struct tls_set *s = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
     const struct tls_context *x = s->context;
     uint64_t period =
         atomic_load_explicit(&x->unix_s, memory_order_relaxed) / s->config.ticket_period_s;
-    struct ticket_keys k;
+    struct tls_ticket_keys k;
     int result;
     if (!seal) {
         result = open_ticket(s, period, &k, name, iv, cipher, mac);

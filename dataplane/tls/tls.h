@@ -48,6 +48,9 @@ struct tls_env {
     /* Active open of a lower stream, owned by tls_lower_handler and `user`. */
     struct stream (*dial)(void *ctx, const struct tgw_endpoint *remote,
                           const struct stream_handler *handler, void *user);
+    /* A client's handshake came to nothing; it is counted already. NULL: nobody asks. */
+    void (*refused)(void *ctx, enum tgw_reason reason, const struct tgw_endpoint *remote,
+                    uint64_t since_ns);
     void *ctx;
 };
 

@@ -171,7 +171,7 @@ void pace_turn(struct pace *p) {
         begin_down(p);
     switch (p->phase) {
     case PHASE_WAIT:
-        if (passed_ms(p, WAIT_MS)) {
+        if (passed_ms(p, WAIT_MS) && (rig->plan.play == PLAY_agents || secure_ready(rig))) {
             enter(p, PHASE_RAMP);
             p->load_ns = rig->now_ns;
         }

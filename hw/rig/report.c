@@ -147,6 +147,8 @@ static void put_sessions(const struct report *r, cJSON *root) {
     put(o, "lost", (double)t->lost);
     put(o, "closed", (double)t->closed);
     put(o, "corrupt", (double)t->corrupt);
+    put(o, "tls_handshakes", (double)tgw_counter_get(r->rig->counters, TGW_C_tls_handshakes_13));
+    put(o, "tls_resumed", (double)tgw_counter_get(r->rig->counters, TGW_C_tls_resumptions));
     put(o, "pings_answered", (double)(t->pings + t->agent_pings));
     put(o, "agent_sessions", (double)t->agent_sessions);
     put(o, "agent_refused", (double)t->agent_refused);

@@ -29,6 +29,7 @@ struct tally {
 
 struct browsers;
 struct agents;
+struct ticket;
 
 struct rig {
     struct plan plan;
@@ -38,6 +39,7 @@ struct rig {
     struct tls_context *tls_context; /* NULL: browsers speak plain */
     struct tls_workers *tls_workers;
     struct tls_core *tls;
+    struct ticket *ticket;         /* that browsers resume from */
     struct tgw_endpoint dial_from; /* of the TLS connection that is being dialled */
     struct tgw_counters *counters;
     uint64_t now_ns, tick_ns;
@@ -63,10 +65,18 @@ void rig_end(struct rig *rig);
 /* secure.c: TLS of the browsers. Without plan.tls_ca it does nothing. */
 bool secure_start(struct rig *rig, char *err, size_t err_bytes);
 void secure_stop(struct rig *rig);
+/* False: wait; the ticket that browsers are to resume from is still under way. */
+bool secure_ready(struct rig *rig);
 /* As tcp_connect_from, with TLS where the plan has it. */
 struct stream secure_connect(struct rig *rig, const struct tgw_endpoint *from,
                              const struct tgw_endpoint *to, const struct stream_handler *handler,
                              void *user);
+
+/* ticket.c: NULL: no memory. It dials when first asked whether it is ready. */
+struct ticket *ticket_create(struct rig *rig);
+void ticket_destroy(struct ticket *t);
+/* True from when there is a ticket, or none will come. */
+bool ticket_ready(struct ticket *t);
 
 /* browsers.c. A session is named by its index; it is opened once, or in turn (churn). */
 struct browsers *browsers_create(struct rig *rig, char *err, size_t err_bytes);

@@ -38,10 +38,17 @@ bool secure_start(struct rig *rig, char *err, size_t err_bytes) {
     c.handshake_timeout_ms = 30000;
     c.counters = rig->counters;
     rig->tls = tls_create(&c, &env, rig->tls_workers, rig->now_ns);
-    return rig->tls != NULL;
+    if (rig->tls)
+        rig->ticket = ticket_create(rig);
+    return rig->ticket != NULL;
+}
+
+bool secure_ready(struct rig *rig) {
+    return !rig->ticket || ticket_ready(rig->ticket);
 }
 
 void secure_stop(struct rig *rig) {
+    ticket_destroy(rig->ticket);
     if (rig->tls)
         tls_destroy(rig->tls);
     tls_workers_destroy(rig->tls_workers);

@@ -4,6 +4,7 @@ and log line; that none of them burns a token; that the checks come in their ord
 root, in a network namespace of its own. reasons_test.py wants these cases' names."""
 import json
 import os
+import re
 import signal
 import ssl
 import subprocess
@@ -333,6 +334,15 @@ def tls_gateway(**config):
     return g, context
 
 
+def told_of(g, reason):
+    """Its line in the log, by which its evidence is found."""
+    line = wait_for("the log", lambda: g.lines(event="session_refused", reason=reason))[0]
+    assert (line["level"], line["outcome"], line["code"]) == ("WARN", "rejected", reason), line
+    assert line["remote"].startswith(g.node), line
+    assert re.fullmatch("[0-9a-f]{32}", line["correlation_id"]), line
+    assert g.lines(correlation_id=line["correlation_id"]) == [line]  # there was no request
+
+
 @case("tls_handshake_failed, tls_handshake_timeout, tls_version_refused, tls_overloaded")
 def _():
     g, context = tls_gateway(tls_handshakes_max=8)
@@ -346,6 +356,7 @@ def _():
     with g.dial(443) as s:
         s.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
         wait_for("tls_handshake_failed", lambda: rejected("tls_handshake_failed") == 1)
+    told_of(g, "tls_handshake_failed")
     # A ClientHello of TLS 1.0 and nothing newer.
     hello = b"\x03\x01" + bytes(32) + b"\0" + b"\0\x02\xc0\x09" + b"\x01\0"
     hello = b"\x01" + len(hello).to_bytes(3, "big") + hello
@@ -353,11 +364,28 @@ def _():
         s.sendall(b"\x16\x03\x01" + len(hello).to_bytes(2, "big") + hello)
         assert s.recv(100)[:1] == b"\x15"  # an alert
         wait_for("tls_version_refused", lambda: rejected("tls_version_refused") == 1)
+    told_of(g, "tls_version_refused")
+    began = time.monotonic()
+    for _ in range(60):  # one who does nothing else is counted each time, not written down
+        try:
+            with g.dial(443) as s:
+                s.sendall(b"GET / HTTP/1.1\r\n\r\n")
+                s.recv(100)
+        except ConnectionError:
+            pass
+    wait_for("all of them", lambda: rejected("tls_handshake_failed") +
+             rejected("tls_overloaded") >= 61)
+    took = time.monotonic() - began
+    lines = [x for x in g.lines(event="session_refused") if x["reason"].startswith("tls_")]
+    assert 2 < len(lines) <= 10 * (took + 3), (len(lines), took)
+    time.sleep(1.1)  # the others are to have their lines
     silent = [g.dial(443) for _ in range(12)]
     for s in silent:
         s.sendall(b"\x16\x03\x01\x02\0\x01")  # begun: from here on it costs something
     wait_for("tls_overloaded", lambda: rejected("tls_overloaded") >= 1)
+    told_of(g, "tls_overloaded")
     wait_for("tls_handshake_timeout", lambda: rejected("tls_handshake_timeout") >= 1, 20)
+    told_of(g, "tls_handshake_timeout")
     for s in silent:
         s.close()
     with context.wrap_socket(g.dial(443)) as s:

@@ -17,11 +17,11 @@ SCHEMA = json.load(open(os.path.join(ROOT, "hw", "rig", "report.schema.json")))
 DIR = tempfile.mkdtemp(prefix="rig-report-")
 
 
-def configuration(name, text):
+def configuration(name, text, **more):
     """One of the bench's files with our own sockets and region."""
     text = text.replace("/run/tgw/bench", DIR).replace("/dev/shm/tgw-bench", f"{DIR}/region")
     path = f"{DIR}/{name}.json"
-    config = json.loads(text)
+    config = {**json.loads(text), **more}
     if "sessions_max" in config:
         config["sessions_max"] = 1000
     with open(path, "w") as f:
@@ -29,12 +29,12 @@ def configuration(name, text):
     return path
 
 
-def report():
+def report(gateway_has={}, plan_has={}):
     with open(f"{DIR}/agent.secret", "w") as f:
         f.write("5a" * 32)
     runs = os.path.join(ROOT, "hw", "rig", "runs")
-    gateway = configuration("gateway", open(f"{runs}/gateway.json").read())
-    plan = configuration("plan", open(f"{runs}/echo.json").read())
+    gateway = configuration("gateway", open(f"{runs}/gateway.json").read(), **gateway_has)
+    plan = configuration("plan", open(f"{runs}/echo.json").read(), **plan_has)
     with open(f"{DIR}/gateway.log", "w") as log:
         dataplane = subprocess.Popen(["build/tgw-dataplane", "--config", gateway], cwd=ROOT,
                                      stdout=log, stderr=log)
@@ -62,6 +62,20 @@ def _():
     REPORT.update(report())
     jsonschema.validate(REPORT, SCHEMA)
     assert REPORT["sessions"]["opened"] >= 50 and REPORT["gateway"]["frames"] > 0, REPORT["sessions"]
+
+
+@case("browsers with TLS resume, all from the ticket of one full handshake")
+def _():
+    tls = f"{DIR}/tls"
+    subprocess.run(["sh", "platform/lab/certificates.sh", tls], cwd=ROOT, check=True,
+                   capture_output=True)
+    secure = report({"tls_certificates": [f"{tls}/gateway.pem:{tls}/gateway.key"]},
+                    {"gateway": "198.18.0.2:443", "tls_ca": f"{tls}/ca.pem"})
+    jsonschema.validate(secure, SCHEMA)
+    sessions = secure["sessions"]
+    assert sessions["opened"] == sessions["tls_handshakes"] == sessions["tls_resumed"] == 50, sessions
+    assert secure["gateway"]["counters"]["tls_records_in"] > 0, secure["gateway"]["counters"]
+    assert secure["rates"]["answered_per_s"] > 0
 
 
 @case("what is no report does not")

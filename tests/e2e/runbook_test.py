@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shutil
+import socket
 import subprocess
 import tempfile
 import threading
@@ -61,6 +62,9 @@ async def live_session():
                                  extra_headers={"X-Correlation-ID": "runbook-0002"})
     except websockets.InvalidStatusCode as e:
         assert e.status_code == 401
+    with socket.create_connection((HOST, 443), timeout=5) as s:
+        s.sendall(b"GET / HTTP/1.1\r\n\r\n")  # a client that speaks no TLS
+        s.recv(100)
     facts["SESSION"] = control("sessions.list")["sessions"][0]["session_id"]
     facts["CORRELATION"] = "runbook-0001"
     facts["URL"] = f"ws://{HOST}"

@@ -70,6 +70,45 @@ static void an_agent_is_verified_by_its_address(void) {
     end();
 }
 
+/* A session with `agent`, as a load generator comes by one. */
+static SSL_SESSION *session_of_agent(void) {
+    SSL_CTX *ctx = rig_client_ctx();
+    SSL_CTX_set_ciphersuites(ctx, "TLS_AES_128_GCM_SHA256"); /* its hash is what we ask for first */
+    SSL *client = SSL_new(ctx), *server = SSL_new(agent);
+    BIO *there, *back;
+    uint8_t byte;
+    BIO_new_bio_pair(&there, 0, &back, 0);
+    SSL_set_bio(client, there, there);
+    SSL_set_bio(server, back, back);
+    SSL_set_connect_state(client);
+    SSL_set_accept_state(server);
+    for (int i = 0; i < 4; i++) {
+        SSL_do_handshake(client);
+        SSL_do_handshake(server);
+    }
+    SSL_read(client, &byte, 1); /* the tickets */
+    SSL_SESSION *session = SSL_SESSION_dup(SSL_get0_session(client));
+    SSL_free(client);
+    SSL_free(server);
+    SSL_CTX_free(ctx);
+    ERR_clear_error();
+    return session;
+}
+
+static void a_session_given_is_resumed_again_and_again(void) {
+    begin("ec", NULL);
+    SSL_SESSION *session = session_of_agent();
+    CU_ASSERT_EQUAL(rig_counter(&rig, TGW_C_tls_resumptions), 0);
+    tls_context_resume(rig.context, session);
+    SSL_SESSION_free(session);
+    for (uint64_t i = 1; i <= 3; i++) {
+        struct peer *p = dial();
+        check_echo(p);
+        CU_ASSERT_EQUAL(rig_counter(&rig, TGW_C_tls_resumptions), i);
+    }
+    end();
+}
+
 static void an_unknown_ca_is_refused(void) {
     begin("gateway", NULL);
     struct peer *p = dial();
@@ -196,6 +235,7 @@ static void a_dial_that_fails_is_told(void) {
 int main(void) {
     static const struct suite_case cases[] = {
         {"an agent is verified by its address", an_agent_is_verified_by_its_address},
+        {"a session given is resumed again and again", a_session_given_is_resumed_again_and_again},
         {"an unknown CA is refused", an_unknown_ca_is_refused},
         {"an agent may ask for our certificate", an_agent_may_ask_for_our_certificate},
         {"an agent without TLS is refused", an_agent_without_tls_is_refused},

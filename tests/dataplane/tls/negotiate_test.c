@@ -498,6 +498,9 @@ static void an_overload_is_refused_early(void) {
     CU_ASSERT_EQUAL(rig_reason(&rig, TGW_R_tls_overloaded), 4);
     CU_ASSERT(peer_connect(&rig, ctx) == NULL); /* not even accepted */
     CU_ASSERT_EQUAL(rig_reason(&rig, TGW_R_tls_overloaded), 5);
+    CU_ASSERT_EQUAL(rig.refusals, 5);
+    CU_ASSERT_EQUAL(rig.refusal, TGW_R_tls_overloaded);
+    CU_ASSERT_EQUAL(rig.refused_port, 8); /* the ninth peer's */
     for (int i = 0; i < 4; i++) {
         peer_run(p[i]);
         CU_ASSERT(p[i]->up.impl != NULL);

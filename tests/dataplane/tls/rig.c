@@ -165,6 +165,15 @@ static void *on_accepted(void *ctx, struct stream s, const struct tgw_endpoint *
     return p;
 }
 
+static void on_refused(void *ctx, enum tgw_reason reason, const struct tgw_endpoint *remote,
+                       uint64_t since_ns) {
+    struct rig *r = ctx;
+    r->refusals++;
+    r->refusal = reason;
+    r->refused_port = remote->port;
+    r->refused_after_ms = (r->now_ns - since_ns) / 1000000;
+}
+
 static struct stream on_dial(void *ctx, const struct tgw_endpoint *remote,
                              const struct stream_handler *handler, void *user) {
     struct rig *r = ctx;
@@ -178,7 +187,11 @@ static struct stream on_dial(void *ctx, const struct tgw_endpoint *remote,
 
 void rig_start(struct rig *r) {
     char err[256] = "";
-    const struct tls_env env = {on_accepted, &owner, on_dial, r};
+    const struct tls_env env = {.accepted = on_accepted,
+                                .handler = &owner,
+                                .dial = on_dial,
+                                .refused = on_refused,
+                                .ctx = r};
     r->context = tls_context_create(&r->files, r->unix_s, err, sizeof(err));
     if (!r->context) {
         printf("# %s\n", err);

@@ -21,7 +21,11 @@ struct rig {
     uint64_t now_ns, unix_s, random;
     struct peer *peer[RIG_PEERS]; /* by remote port */
     struct peer *dialled;
-    bool refuse;      /* accepted() says no */
+    bool refuse;       /* accepted() says no */
+    uint32_t refusals; /* told of, and of the last one: */
+    enum tgw_reason refusal;
+    uint16_t refused_port;
+    uint64_t refused_after_ms;
     uint32_t threads; /* that shake hands by themselves; 0: when told to */
 };
 

@@ -56,6 +56,10 @@ void browser_abort(struct browsers *b, uint32_t i) {
     (void)b;
     played.aborted += played.open[i];
 }
+bool secure_ready(struct rig *r) {
+    (void)r;
+    return true;
+}
 void browsers_rest(struct browsers *b) {
     (void)b;
 }
