@@ -28,7 +28,8 @@ void tcp_take_syn(struct tcb *c, const struct seg *s) {
     c->rcv_nxt = s->seq + 1;
     c->rcv_wraps = c->rcv_nxt == 0;
     c->rcv_adv = c->rcv_nxt;
-    c->snd_wnd = s->wnd; /* unscaled on a SYN */
+    c->rcv_acked = c->rcv_nxt; /* our next segment tells it */
+    c->snd_wnd = s->wnd;       /* unscaled on a SYN */
     c->snd_wl1 = s->seq;
     c->cwnd = tcp_initial_cwnd(c);
 }
@@ -188,7 +189,8 @@ static bool acceptable(struct tcb *c, const struct seg *s) {
         tcp_challenge(c);
         return false;
     }
-    if (c->ts_on && s->has_ts && seq_le(s->seq, c->rcv_nxt) && !seq_lt(s->ts_val, c->ts_recent))
+    /* RFC 7323 section 4.3: the first one that an ACK is owed for is echoed. */
+    if (c->ts_on && s->has_ts && seq_le(s->seq, c->rcv_acked) && !seq_lt(s->ts_val, c->ts_recent))
         c->ts_recent = s->ts_val;
     return true;
 }

@@ -49,7 +49,8 @@ bool tcp_predicted(struct tcb *c, const struct seg *s) {
     if (!is_next(c, s) || !(acked ? ends_flight(c, acked) : is_data(c, s)))
         return false;
     tcp_note(c, s->len ? TCP_EV_DATA_IN : TCP_EV_ACK_IN, s->len ? s->len : acked);
-    c->ts_recent = s->ts_val;
+    if (s->seq == c->rcv_acked) /* RFC 7323 section 4.3 */
+        c->ts_recent = s->ts_val;
     c->last_in_ms = tcp_now_ms(c->stack);
     c->probes = 0;
     bool grown = wnd > c->snd_wnd;
