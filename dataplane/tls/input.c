@@ -23,10 +23,10 @@ static void no_memory(struct tls_conn *c) {
 void input_keep_live(struct tls_core *t) {
     struct tls_conn *c = t->live;
     size_t len = t->live_len;
+    t->live = NULL; /* all read or not: what is opened next must not pass for it */
+    t->live_len = 0;
     if (!c || len == 0)
         return;
-    t->live = NULL;
-    t->live_len = 0;
     struct tls_extra *x = conn_extra_make(c);
     if (!x || bq_append(&x->in, &t->blocks, t->live_at, len) < len)
         no_memory(c);

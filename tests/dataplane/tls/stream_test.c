@@ -152,6 +152,23 @@ static void key_updates_both_ways(void) {
     }
 }
 
+/* All in one go, so that no later event tells of what is left. */
+static void data_behind_key_updates_is_delivered(void) {
+    begin();
+    struct peer *p = peer_open(&rig, ctx);
+    p->echo = true;
+    CU_ASSERT(peer_write(p, "before", 6));
+    for (int i = 0; i < 8; i++) {
+        CU_ASSERT(SSL_key_update(p->ssl, SSL_KEY_UPDATE_NOT_REQUESTED) == 1);
+        SSL_do_handshake(p->ssl);
+    }
+    CU_ASSERT(peer_write(p, "behind", 6));
+    peer_run(p);
+    CU_ASSERT_EQUAL(peer_read(p, got, sizeof(got)), 12);
+    CU_ASSERT(memcmp(got, "beforebehind", 12) == 0);
+    end();
+}
+
 static void our_key_is_updated_after_its_records(void) {
     rig_defaults(&rig);
     rig.config.records_per_key = 5;
@@ -404,6 +421,7 @@ int main(void) {
         {"what the owner leaves is kept", what_the_owner_leaves_is_kept},
         {"writes of a turn share a record", writes_of_a_turn_share_a_record},
         {"key updates both ways", key_updates_both_ways},
+        {"data behind key updates is delivered", data_behind_key_updates_is_delivered},
         {"our key is updated after its records", our_key_is_updated_after_its_records},
         {"key update requests without room get one answer",
          key_update_requests_without_room_get_one_answer},
