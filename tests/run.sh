@@ -1,6 +1,6 @@
 #!/bin/sh
 # Sets everything up and runs every test; ends with "N passed, N failed".
-#   sh tests/run.sh [--quick]     --quick: the part under two minutes
+#   sh tests/run.sh [--quick]     --quick: the part under five minutes
 # Every test program prints TAP; a program that dies or stops short counts as a failure.
 set -u
 cd "$(dirname "$0")/.." || exit 1

@@ -1,7 +1,8 @@
 #!/bin/sh
 # The benchmarks: tgw-rig against tgw-dataplane over memif, a core each, and the gateway's
 # core alone in one thread with the rig (cycles that a busy machine cannot blur).
-#   sh tests/bench/run.sh [--quick] [--million] [--only NAME] [--out DIR]
+#   sh tests/bench/run.sh [--quick] [--million] [--huge-pages] [--only NAME] [--out DIR]
+# --huge-pages: for the gateway's memory; 200 of 2 MiB must be there (vm.nr_hugepages).
 # Every report (JSON) and its plots lie in DIR, /tmp/tgw-bench if none is named.
 set -eu
 cd "$(dirname "$0")/../.."
@@ -9,11 +10,13 @@ cd "$(dirname "$0")/../.."
 out=/tmp/tgw-bench
 seconds=5
 million=no
+huge=no
 only=
 while [ $# -gt 0 ]; do
     case "$1" in
     --quick) seconds=2 ;;
     --million) million=yes ;;
+    --huge-pages) huge=yes ;;
     --only)
         [ $# -ge 2 ] || { sed -n '4p' "$0" >&2; exit 2; }
         shift
@@ -35,6 +38,11 @@ mkdir -p $run "$out"
 [ -n "$only" ] || rm -f "$out/inside.txt"
 [ -s $run/agent.secret ] ||
     (umask 077 && head -c 32 /dev/urandom | od -An -tx1 | tr -d ' \n' >$run/agent.secret)
+config=$runs/gateway.json
+if [ $huge = yes ]; then
+    config=$run/gateway.json
+    sed 's/"huge_pages": false/"huge_pages": true/' $runs/gateway.json >$config
+fi
 gateway=
 control=
 stop() {
@@ -49,7 +57,7 @@ trap 'exit 1' INT TERM
 
 start_gateway() {
     rm -f $run/*.sock /dev/shm/tgw-bench
-    build/tgw-dataplane --config $runs/gateway.json >$run/dataplane.log 2>&1 &
+    build/tgw-dataplane --config $config >$run/dataplane.log 2>&1 &
     gateway=$!
     tries=0
     until grep -q dataplane_started $run/dataplane.log; do
