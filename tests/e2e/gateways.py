@@ -141,7 +141,7 @@ class Gateway:
     def unready(self, *reasons):
         """Waits until it is not ready for these reasons alone."""
         wait_for(f"gateway {self.number} not ready", lambda: self.get("/readyz").status == 503 and
-                 self.get("/readyz").json()["reasons"] == list(reasons), 20)
+                 self.get("/readyz").json()["reasons"] == list(reasons), 60)
         return self
 
     def stop(self):
