@@ -28,8 +28,3 @@ void *pool_alloc_slowly(struct pool *p) {
     p->used++;
     return pool_at(p, p->touched++);
 }
-
-bool pool_holds(const struct pool *p, const void *object) {
-    const uint8_t *at = object;
-    return p->base && at >= p->base && at < p->base + p->touched * p->object_bytes;
-}

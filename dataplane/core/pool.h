@@ -28,7 +28,10 @@ bool pool_init(struct pool *p, size_t object_bytes, uint32_t capacity, bool huge
 void pool_fini(struct pool *p);
 
 /* True for the address of an object that was handed out at least once. */
-bool pool_holds(const struct pool *p, const void *object);
+static inline bool pool_holds(const struct pool *p, const void *object) {
+    const uint8_t *at = object;
+    return p->base && at >= p->base && at < p->base + p->touched * p->object_bytes;
+}
 
 /* The seldom half of pool_alloc(): one that was never used before, none, or a test's failure. */
 void *pool_alloc_slowly(struct pool *p);
@@ -51,7 +54,7 @@ static inline void *pool_alloc(struct pool *p) {
 
 static inline void pool_free(struct pool *p, void *object) {
     size_t at = (size_t)((uint8_t *)object - p->base);
-    assert(p->used > 0 && at < p->mapped_bytes);
+    assert(p->used > 0 && pool_holds(p, object));
     *(uint32_t *)object = p->free_head;
     p->free_head = (uint32_t)(at / POOL_UNIT_BYTES);
     p->used--;
