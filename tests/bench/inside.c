@@ -17,6 +17,7 @@
 #include "hw/rig/watch.h"
 #include "ports.h"
 #include "shm_region.h"
+#include "tests/lib/real_time.h"
 #include "wire.h"
 #include "worker.h"
 #include <rte_cycles.h>
@@ -249,12 +250,6 @@ static void rig_turns(struct inside *b, struct half *h) {
         pace_turn(&h->pace);
         rig_end(&h->rig);
     }
-}
-
-static uint64_t real_ns(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
 /* Handshake threads live in real time: while sessions are set up the virtual clock is not to

@@ -4,6 +4,7 @@
  *   bench-middle DEVICE DEVICE LOSS_PER_MILLE DELAY_US SEED
  *
  * Loss falls on IP alone, each direction drawing for itself. Ends with standard input. */
+#include "tests/lib/real_time.h"
 #include <arpa/inet.h>
 #include <linux/if_packet.h>
 #include <net/ethernet.h>
@@ -37,12 +38,6 @@ struct way {
 
 static uint32_t loss_pm;
 static uint64_t delay_ns;
-
-static uint64_t now_ns(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
 
 static uint64_t draw(uint64_t *state) { /* splitmix64 */
     uint64_t z = *state += UINT64_C(0x9e3779b97f4a7c15);
@@ -81,7 +76,7 @@ static void take(struct way *w) {
         if (n <= 0)
             return;
         f->len = (uint32_t)n;
-        f->at_ns = now_ns() + delay_ns;
+        f->at_ns = real_ns() + delay_ns;
         if (full)
             w->overrun++;
         else if (is_ip(f) && draw(&w->draws) % 1000 < loss_pm)
@@ -95,7 +90,7 @@ static void take(struct way *w) {
 static uint64_t give(struct way *w) {
     while (w->head != w->tail) {
         struct frame *f = &w->frame[w->head % WAITING_MAX];
-        if (f->at_ns > now_ns())
+        if (f->at_ns > real_ns())
             return f->at_ns;
         w->passed += send(w->to, f->bytes, f->len, 0) == (ssize_t)f->len;
         w->head++;
@@ -106,7 +101,7 @@ static uint64_t give(struct way *w) {
 /* False: standard input has ended. */
 static bool wait_for(const struct way way[2], uint64_t until_ns) {
     struct pollfd p[3] = {{way[0].from, POLLIN, 0}, {way[1].from, POLLIN, 0}, {0, POLLIN, 0}};
-    uint64_t at = now_ns(), left = until_ns > at ? until_ns - at : 0;
+    uint64_t at = real_ns(), left = until_ns > at ? until_ns - at : 0;
     struct timespec t = {(time_t)(left / 1000000000u), (long)(left % 1000000000u)};
     ppoll(p, 3, until_ns == UINT64_MAX ? NULL : &t, NULL);
     return !(p[2].revents & (POLLHUP | POLLIN));

@@ -3,20 +3,14 @@
  *
  *   bench-tls [HANDSHAKES [full|resumed]]     full, resumed: only those, for a profile */
 #include "tests/dataplane/tls/rig.h"
+#include "tests/lib/real_time.h"
 #include "tls/heap.h"
 #include <openssl/err.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum { ROUNDS = 40, RECORDS_A_ROUND = 4000, KEYS_MAX = 4096, HANDSHAKES = 400 };
-
-static uint64_t now_ns(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
 
 static int by_value(const void *a, const void *b) {
     double x = *(const double *)a, y = *(const double *)b;
@@ -52,10 +46,10 @@ static double time_records(struct bench *b, uint32_t keys, size_t len,
                            void (*one)(struct bench *, uint32_t, uint64_t, size_t)) {
     double v[ROUNDS];
     for (int round = 0; round < ROUNDS; round++) {
-        uint64_t from = now_ns();
+        uint64_t from = real_ns();
         for (uint32_t i = 0; i < RECORDS_A_ROUND; i++)
             one(b, i % keys, i, len);
-        v[round] = (double)(now_ns() - from) / RECORDS_A_ROUND;
+        v[round] = (double)(real_ns() - from) / RECORDS_A_ROUND;
     }
     return median(v, ROUNDS);
 }
@@ -83,10 +77,10 @@ static void derivation(struct bench *b) {
     struct tls_key key = {0};
     double v[ROUNDS];
     for (int round = 0; round < ROUNDS; round++) {
-        uint64_t from = now_ns();
+        uint64_t from = real_ns();
         for (int i = 0; i < 200; i++)
             tls_key_set(&b->crypto, TLS_AES_128_GCM_SHA256, secret, true, &key);
-        v[round] = (double)(now_ns() - from) / 200;
+        v[round] = (double)(real_ns() - from) / 200;
     }
     tls_key_clear(&key);
     printf("a key derived anew from its secret: %.0f ns\n", median(v, ROUNDS));
@@ -106,15 +100,15 @@ static bool flows(struct peer *p, struct shares *s) {
     if (!SSL_is_init_finished(p->ssl))
         SSL_do_handshake(p->ssl);
     size_t n = peer_take_wire(p, wire, sizeof(wire));
-    uint64_t a = now_ns();
+    uint64_t a = real_ns();
     if (n)
         peer_inject(p, wire, n);
-    uint64_t b = now_ns();
+    uint64_t b = real_ns();
     uint32_t jobs = tls_workers_turn(r->workers, 0);
-    uint64_t c = now_ns();
+    uint64_t c = real_ns();
     tls_poll(r->core);
     tls_flush(r->core);
-    uint64_t d = now_ns();
+    uint64_t d = real_ns();
     s->core += (double)(b - a + d - c);
     s->thread += (double)(c - b);
     n = fake_stream_drain(&p->lower, wire, sizeof(wire));
@@ -126,9 +120,9 @@ static bool flows(struct peer *p, struct shares *s) {
 static void shake_hands(struct rig *r, SSL_CTX *ctx, struct shares *s, bool resume) {
     uint8_t byte;
     *s = (struct shares){0};
-    uint64_t from = now_ns();
+    uint64_t from = real_ns();
     struct peer *p = peer_connect(r, ctx);
-    s->core = (double)(now_ns() - from);
+    s->core = (double)(real_ns() - from);
     if (resume && kept)
         SSL_set_session(p->ssl, kept);
     while (flows(p, s))

@@ -6,6 +6,7 @@
  *
  * The client keeps one frame under way a session and prints one JSON line. TOKENS: a file
  * of "ALLOCATION TOKEN" lines. */
+#include "tests/lib/real_time.h"
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -18,7 +19,6 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { CONNS_MAX = 20000, BUFFER = 4096, HEAD_MAX = 2048, EVENTS = 256, SAMPLES = 1 << 20 };
@@ -40,12 +40,6 @@ static size_t frame_bytes;
 static uint32_t payload_bytes, *sample, samples, open_sessions;
 static uint64_t echoes;
 static bool measuring;
-
-static uint64_t now_ns(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
 
 _Noreturn static void die(const char *what) {
     fprintf(stderr, "wsload: %s: %s\n", what, strerror(errno));
@@ -140,7 +134,7 @@ static void echo_frames(struct conn *c) {
 }
 
 static void type(struct conn *c) {
-    c->sent_ns = now_ns();
+    c->sent_ns = real_ns();
     put(c, frame, frame_bytes);
 }
 
@@ -149,7 +143,7 @@ static void take_echoes(struct conn *c) {
     while (whole_frame(c, &head, &n)) {
         if (c->buffer[0] == 0x82 && n == payload_bytes) {
             if (measuring && samples < SAMPLES)
-                sample[samples++] = (uint32_t)(now_ns() - c->sent_ns);
+                sample[samples++] = (uint32_t)(real_ns() - c->sent_ns);
             echoes++;
             type(c);
         }
@@ -263,15 +257,15 @@ static int run_client(int count, char **arg) {
     }
     while (open_sessions < sessions)
         turn(false, 10);
-    for (uint64_t until = now_ns() + 500000000; now_ns() < until;)
+    for (uint64_t until = real_ns() + 500000000; real_ns() < until;)
         turn(false, 10);
     printf("ready\n");
     fflush(stdout);
     measuring = true;
-    uint64_t before = echoes, from_ns = now_ns(), until = from_ns + (uint64_t)(seconds * 1e9);
-    while (now_ns() < until)
+    uint64_t before = echoes, from_ns = real_ns(), until = from_ns + (uint64_t)(seconds * 1e9);
+    while (real_ns() < until)
         turn(false, 10);
-    double took = (double)(now_ns() - from_ns) / 1e9;
+    double took = (double)(real_ns() - from_ns) / 1e9;
     qsort(sample, samples, sizeof(*sample), by_value);
     printf("{\"sessions\":%u,\"bytes\":%u,\"seconds\":%.3f,\"echoes\":%lu,\"p50_us\":%.1f,"
            "\"p99_us\":%.1f}\n",

@@ -10,11 +10,11 @@
  *   usage    "usage CONNECTIONS BLOCKS RETRANSMITS" */
 #include "tcp/tcp.h"
 #include "tests/lib/eal_init.h"
+#include "tests/lib/real_time.h"
 #include <fcntl.h>
 #include <openssl/rand.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
 
 enum {
@@ -54,12 +54,6 @@ struct program {
     char line[200];
     size_t line_len;
 };
-
-static uint64_t clock_now_ns(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
 
 static void say(const char *text) {
     puts(text);
@@ -273,7 +267,7 @@ static void work(struct program *p) {
 
 static bool turn(struct program *p) {
     struct rte_mbuf *m[BURST];
-    p->now_ns = clock_now_ns();
+    p->now_ns = real_ns();
     tcp_begin(p->tcp, p->now_ns);
     uint16_t n = port_rx(p->port, 0, m, BURST);
     if (n)
@@ -315,7 +309,7 @@ static void start(struct program *p, char **argv, struct rte_mempool *pool) {
     nc.iface[0] = (struct net_iface_config){.port = p->port, .addr_count = 2};
     ip_prefix_parse("198.18.0.2/24", true, &nc.iface[0].addr[0]);
     ip_prefix_parse("fd18::2/64", true, &nc.iface[0].addr[1]);
-    p->now_ns = clock_now_ns();
+    p->now_ns = real_ns();
     p->net = p->port ? net_create(&nc, &up, NULL, p->now_ns) : NULL;
     p->tcp = p->net ? tcp_create(&tc, p->net, p->now_ns) : NULL;
     if (!p->tcp || !tcp_listen(p->tcp, ECHO_PORT, &l) || !tcp_listen(p->tcp, DROP_PORT, &l) ||
