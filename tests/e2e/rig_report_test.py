@@ -29,7 +29,16 @@ def configuration(name, text, **more):
     return path
 
 
-def report(gateway_has={}, plan_has={}):
+def stand_still(rig, seconds):
+    """Again and again until it ends, so that its window has some of it."""
+    while rig.poll() is None:
+        rig.send_signal(signal.SIGSTOP)
+        time.sleep(seconds)
+        rig.send_signal(signal.SIGCONT)
+        time.sleep(0.1)
+
+
+def report(gateway_has={}, plan_has={}, still_s=0):
     with open(f"{DIR}/agent.secret", "w") as f:
         f.write("5a" * 32)
     runs = os.path.join(ROOT, "hw", "rig", "runs")
@@ -44,9 +53,13 @@ def report(gateway_has={}, plan_has={}):
                 break
             time.sleep(0.1)
         out = f"{DIR}/report.json"
-        done = subprocess.run(["build/tgw-rig", "run", plan, "sessions=50", "duration_ms=1000",
-                               f"report={out}"], cwd=ROOT, capture_output=True, text=True, timeout=60)
-        assert os.path.exists(out), done.stderr + open(f"{DIR}/gateway.log").read()
+        with subprocess.Popen(["build/tgw-rig", "run", plan, "sessions=50", "duration_ms=1000",
+                               f"report={out}"], cwd=ROOT, stdout=subprocess.DEVNULL,
+                              stderr=subprocess.PIPE, text=True) as rig:
+            if still_s:
+                stand_still(rig, still_s)
+            errors = rig.communicate(timeout=60)[1]
+        assert os.path.exists(out), errors + open(f"{DIR}/gateway.log").read()
         return json.load(open(out))
     finally:
         dataplane.send_signal(signal.SIGINT)
@@ -76,6 +89,16 @@ def _():
     assert sessions["opened"] == sessions["tls_handshakes"] == sessions["tls_resumed"] == 50, sessions
     assert secure["gateway"]["counters"]["tls_records_in"] > 0, secure["gateway"]["counters"]
     assert secure["rates"]["answered_per_s"] > 0
+
+
+@case("a rig that was held up says so, and for how long")
+def _():
+    still_s = 0.06
+    held = report(still_s=still_s)
+    jsonschema.validate(held, SCHEMA)
+    stalls = held["rig_stalls"]
+    assert stalls["count"] > 0 and stalls["longest_us"] >= still_s * 1e6, stalls
+    assert 0 < stalls["share"] < 1, stalls
 
 
 @case("what is no report does not")
