@@ -88,8 +88,8 @@ static struct neigh *neigh_make(struct net *n, uint8_t iface, const struct ip_ad
         if (set[k].state == NEIGH_FREE || set[k].last_used_ns < victim->last_used_ns)
             victim = &set[k];
     drop_waiting(n, victim);
-    *victim = (struct neigh){
-        .addr = *a, .iface = iface, .state = NEIGH_STALE, .listed = victim->listed};
+    *victim =
+        (struct neigh){.addr = *a, .iface = iface, .state = NEIGH_STALE, .listed = victim->listed};
     return victim;
 }
 
