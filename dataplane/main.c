@@ -26,6 +26,7 @@
 
 enum {
     EXIT_USAGE = 2,
+    EXIT_AGAIN = 75, /* EX_TEMPFAIL: the next process may have more luck */
     MBUFS_A_CORE = 16384,
     MBUF_CACHE = 256,
     FRAME_OVERHEAD = 22, /* Ethernet, a VLAN tag, the check sequence */
@@ -48,6 +49,7 @@ struct app {
     uint64_t epoch;
     struct notify notify;
     uint64_t turns_tsc[TGW_CORES_MAX]; /* at the last sign of life */
+    bool again;                        /* it did not start, and the next one may */
     char err[CONFIG_ERROR_BYTES];
 };
 
@@ -65,7 +67,10 @@ static bool fail(struct app *a, const char *text) {
 static bool start_eal(struct app *a) {
     uint32_t cpu[TGW_CORES_MAX];
     a->cores = eal_cores(&a->config, cpu);
-    return eal_start(&a->config, a->err, sizeof(a->err));
+    errno = 0;
+    bool good = eal_start(&a->config, a->err, sizeof(a->err));
+    a->again = !good && errno == EAGAIN;
+    return good;
 }
 
 static void stop_eal(struct app *a) {
@@ -107,9 +112,9 @@ static void tell_no_interrupts(const struct app *a) {
         return;
     for (uint32_t i = 0; i < a->config.port_count; i++)
         if (!a->port[i]->wake)
-            log_line(LOG_WARN, "no_rx_interrupts",
-                     "port %s: none from %s here: cores sleep between looks instead",
-                     a->port[i]->name, a->port[i]->driver);
+            log_line(LOG_WARN, "no_rx_interrupts", "port %s: cores sleep between looks instead: %s",
+                     a->port[i]->name,
+                     a->port[i]->no_wake[0] ? a->port[i]->no_wake : "one port, several cores");
 }
 
 static bool start_ports(struct app *a) {
@@ -415,7 +420,9 @@ static int run(struct app *a, const sigset_t *signals) {
     }
     for (size_t i = started; i-- > 0;)
         parts[i].stop(a);
-    return started == PARTS ? 0 : EXIT_USAGE;
+    if (started == PARTS)
+        return 0;
+    return a->again ? EXIT_AGAIN : EXIT_USAGE;
 }
 
 int main(int argc, char **argv, char **envp) {
