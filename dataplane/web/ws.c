@@ -150,7 +150,7 @@ bool ws_close_parse(const uint8_t *payload, size_t len, uint16_t *code) {
 
 void ws_accept(const char *key, size_t len, char out[29]) {
     static const char guid[] = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
-    unsigned char text[64 + sizeof(guid)], digest[DIGEST_SHA1_BYTES];
+    unsigned char text[64 + sizeof(guid)], digest[DIGEST_SHA1_BYTES] = {0};
     if (len > 64)
         len = 64;
     memcpy(text, key, len);
