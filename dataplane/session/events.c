@@ -33,15 +33,15 @@ void event_auth_gone(struct session *s) {
     emit(s->table, &e.msg, TGW_EV_AUTH_GONE, sizeof(e), 0);
 }
 
-void event_open(struct session *s) {
+void event_open(struct session *s, const struct tgw_ident *ident) {
     const struct session_table *t = s->table;
     struct tgw_ev_open e = {.handle = session_handle(s),
                             .remote = s->who->remote,
                             .agent = s->who->agent,
                             .setup_us = us_since(t, s->accepted_ns),
                             .dial_us = us_since(t, s->setup->verdict_ns),
-                            .mode = s->mode};
-    who_get(s, &e.ident);
+                            .mode = s->mode,
+                            .ident = *ident};
     emit(s->table, &e.msg, TGW_EV_OPEN, sizeof(e), 0);
 }
 

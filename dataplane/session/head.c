@@ -2,7 +2,6 @@
  * process. The head stays in the stream's queue until it is whole: a connection that
  * dribbles it in costs no buffer here. */
 #include "session_priv.h"
-#include <openssl/crypto.h>
 
 static void pending_put(struct session *s, struct text_out *o) {
     const struct stream *c = session_stream(s, CLIENT);
@@ -121,7 +120,7 @@ static void request(struct session *s, size_t head_bytes) {
     }
     if (reason == TGW_OK)
         reason = ask(s, &r);
-    OPENSSL_cleanse(s->table->head, head_bytes);
+    explicit_bzero(s->table->head, head_bytes);
     if (reason != TGW_OK)
         refuse(s, reason);
 }
