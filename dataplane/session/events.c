@@ -25,7 +25,7 @@ bool event_auth(struct session *s, const struct http1_request *r) {
     memcpy(e.trace_id, r->trace_id, sizeof(e.trace_id));
     if (r->has_origin && r->origin.len < sizeof(e.origin))
         memcpy(e.origin, r->origin.at, r->origin.len);
-    return emit(s->table, &e.msg, TGW_EV_AUTH, sizeof(e), 0);
+    return emit(s->table, &e.msg, TGW_EV_AUTH, tgw_auth_bytes(&e), 0);
 }
 
 void event_auth_gone(struct session *s) {

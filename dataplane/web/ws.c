@@ -4,9 +4,9 @@
 #include <string.h>
 
 void ws_parser_init(struct ws_parser *p, enum ws_sender sender, uint32_t payload_max) {
-    uint8_t bits = payload_max == UINT32_MAX ? 64 : 0;
-    while (bits < 64 && UINT64_C(1) << bits < payload_max)
-        bits++;
+    uint8_t bits = payload_max < 2 ? 0 : (uint8_t)(32 - __builtin_clz(payload_max - 1));
+    if (payload_max == UINT32_MAX)
+        bits = 64;
     *p = (struct ws_parser){.sender = (uint8_t)sender, .payload_bits = bits};
 }
 

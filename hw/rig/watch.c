@@ -37,7 +37,6 @@ static void on_event(void *ctx, uint32_t core, const union tgw_event *e) {
     struct tgw_cmd_verdict *v = &cmd.verdict;
     if (e->msg.type != TGW_EV_AUTH)
         return;
-    v->msg = (struct tgw_msg){.type = TGW_CMD_VERDICT, .len = sizeof(*v)};
     v->handle = e->auth.handle;
     v->reason = TGW_OK;
     next_agent(w, &v->agent);
@@ -48,6 +47,7 @@ static void on_event(void *ctx, uint32_t core, const union tgw_event *e) {
     snprintf(v->ident.trace_id, sizeof(v->ident.trace_id), "%032lx", e->auth.handle);
     memcpy(v->ident.user_id, "rig", 4);
     memcpy(v->grant, "rig", 4);
+    v->msg = (struct tgw_msg){.type = TGW_CMD_VERDICT, .len = tgw_verdict_bytes(v)};
     w->lost += !bridge_send(&w->bridge, core, &v->msg);
 }
 
