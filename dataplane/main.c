@@ -49,6 +49,7 @@ struct app {
     uint64_t epoch;
     struct notify notify;
     uint64_t turns_tsc[TGW_CORES_MAX]; /* at the last sign of life */
+    uint32_t deaf_told;                /* ports, a bit each */
     bool again;                        /* it did not start, and the next one may */
     char err[CONFIG_ERROR_BYTES];
 };
@@ -375,6 +376,18 @@ static bool cores_alive(struct app *a) {
     return true;
 }
 
+static void tell_deaf(struct app *a) {
+    uint32_t deaf = 0;
+    for (uint32_t i = 0; i < a->cores; i++)
+        deaf |= atomic_load_explicit(&a->signals[i].deaf_ports, memory_order_relaxed);
+    for (uint32_t i = 0; i < a->config.port_count; i++)
+        if (deaf & ~a->deaf_told & 1u << i)
+            log_line(LOG_WARN, "no_rx_interrupts",
+                     "port %s: packets came and interrupts did not: cores sleep between looks",
+                     a->port[i]->name);
+    a->deaf_told |= deaf;
+}
+
 static void main_loop(struct app *a, const sigset_t *signals) {
     const struct timespec pulse = {0, PULSE_MS * 1000000};
     for (uint64_t n = 0;; n++) {
@@ -386,6 +399,7 @@ static void main_loop(struct app *a, const sigset_t *signals) {
             notify_beat(&a->notify, now_ns);
         if (n % STATS_EVERY_PULSES == 0) {
             publish_stats(a);
+            tell_deaf(a);
             tls_service_watch(&a->tls, a->region.shm);
         }
         if (signal == SIGINT)
