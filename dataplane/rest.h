@@ -31,6 +31,11 @@ struct rest_plan {
     uint32_t amount; /* of pauses; us; ms */
 };
 
+/* Does the kernel get the CPU meanwhile? */
+static inline bool rest_gives_away(const struct rest_plan *p) {
+    return p->way >= REST_sleep;
+}
+
 /* The mode of that name; sleep for any other. */
 enum idle_mode rest_mode(const char *name);
 /* Add a queue that ends a wait. Its port must have a wake. */
