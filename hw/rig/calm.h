@@ -1,0 +1,40 @@
+/* Which keystrokes neither the rig nor the gateway was held up over. A stall is a turn of
+ * the rig's loop, or by its own count a stretch of the gateway's, that took longer than the
+ * work in it could: the machine under it had the CPU. What was due before it ended, or so
+ * soon after that it may stand in the queue that the stall left, is disturbed. */
+#ifndef TGW_RIG_CALM_H
+#define TGW_RIG_CALM_H
+
+#include "contract/counters.h"
+#include "contract/limits.h"
+#include <stdbool.h>
+
+enum {
+    CALM_STALL_US = 50,  /* a turn may take so long, */
+    CALM_SEGMENT_US = 1, /* and so much longer for each segment in or out: twice the dearest */
+    CALM_RECOVERY = 4,   /* times its length is what a stall's queue has to go: up to 80 % load */
+};
+
+struct stalls {
+    uint64_t count, total_ns, longest_ns;
+};
+
+struct calm {
+    const struct tgw_counters *gateway[TGW_CORES_MAX]; /* none: out of sight */
+    uint32_t cores;
+    uint64_t tsc_hz;               /* the gateway's */
+    uint64_t count, ticks;         /* of its stalls, last seen */
+    uint64_t turn_ns, segments;    /* when the rig's turn began; of its stack until then */
+    uint64_t release_ns;           /* what was due before is disturbed */
+    struct stalls rig, by_gateway; /* since calm_clear */
+};
+
+void calm_init(struct calm *c);
+/* Count from now on; what is past still disturbs. */
+void calm_clear(struct calm *c, uint64_t now_ns);
+/* A turn of the rig begins; its stack has seen so many segments. */
+void calm_turn(struct calm *c, uint64_t now_ns, uint64_t segments);
+/* An answer is here to what was due at due_ns: was it undisturbed? */
+bool calm_kept(struct calm *c, uint64_t now_ns, uint64_t due_ns);
+
+#endif
