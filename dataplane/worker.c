@@ -384,14 +384,15 @@ static void answer_probe(struct worker *w) {
         env_emit(w, &answer.msg);
 }
 
-/* Where a link returns, a switch may have forgotten us, or be another one. */
+/* Where a link returns, a switch may have forgotten us, or be another one, with other
+ * machines behind it. */
 static void obey_links(struct worker *w) {
     uint32_t returned =
         atomic_load_explicit(&w->config.signals->links_returned, memory_order_relaxed);
     if (returned == w->links_returned)
         return;
     w->links_returned = returned;
-    net_announce(w->net, w->now_ns);
+    net_link_returned(w->net, w->now_ns);
 }
 
 static uint32_t commands(struct worker *w) {

@@ -5,8 +5,6 @@
 #include "trace.h"
 #include <rte_prefetch.h>
 
-static const uint64_t RELEASED_LIFE_NS = UINT64_C(30000000000);
-
 /* Options of the peer's SYN (RFC 7323 section 2.2, 3.2; RFC 2018 section 2). */
 void tcp_take_syn(struct tcb *c, const struct seg *s) {
     uint16_t mss = s->mss ? s->mss : TCP_MSS_DEFAULT;
@@ -227,7 +225,7 @@ static void our_fin_acked(struct tcb *c) {
     if (c->state == TCP_FIN_WAIT_1) {
         c->state = TCP_FIN_WAIT_2;
         if (!c->user)
-            tcb_deadline(c, TCP_D_LIFE, c->stack->now_ns + RELEASED_LIFE_NS);
+            tcb_live_on(c);
     }
 }
 

@@ -214,6 +214,8 @@ static void arm_retransmit(struct tcb *c) {
         tcb_deadline(c, TCP_D_RTX, 0);
     else if (!c->deadline_ms[TCP_D_RTX])
         tcb_deadline(c, TCP_D_RTX, c->stack->now_ns + tcp_rto_ns(c));
+    if (c->unsent)
+        tcp_retry_soon(c);
 }
 
 /* The window has opened enough to be worth telling, and the field has room to tell it. */
@@ -253,6 +255,7 @@ static void arm_tail_probe(struct tcb *c) {
 void tcp_output(struct tcb *c) {
     if (!c->stack->config.long_way && tcp_output_predicted(c))
         return;
+    c->unsent = false;
     if (c->state == TCP_SYN_SENT || c->state == TCP_SYN_RECEIVED) {
         send_syn(c);
         return;
