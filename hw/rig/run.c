@@ -99,7 +99,8 @@ enum { PARTS = sizeof(parts) / sizeof(parts[0]) };
 
 static void turn(struct machine *m) {
     uint64_t now_ns = clock_ns(&m->clock);
-    calm_turn(&m->rig.calm, now_ns, rig_segments(&m->rig));
+    const struct tally *t = &m->rig.tally;
+    calm_turn(&m->rig.calm, now_ns, rig_segments(&m->rig), t->typed - t->answered);
     rig_begin(&m->rig, now_ns);
     watch_turn(&m->watch, m->rig.now_ns);
     pace_turn(&m->pace);
