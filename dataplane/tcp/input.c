@@ -364,6 +364,8 @@ static void input_some(struct tcp_stack *t, const struct seg *s, struct rte_mbuf
         k[i] = (struct flow_key){s[i].dst, s[i].src, s[i].dport, s[i].sport, 0};
         hash[i] = flow_hash(t->key, &k[i]);
         flow_prefetch(&t->flows, hash[i]);
+        if (s[i].flags & (SEG_SYN | SEG_FIN)) /* TIME_WAIT: looked up, or entered */
+            flow_prefetch(&t->tw.flows, hash[i]);
     }
     if (count > 1)
         prefetch_burst(t, hash, count);
