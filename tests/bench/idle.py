@@ -4,7 +4,7 @@
 
 CPU time and wake-ups of both processes over S seconds in which nothing comes; then N echo
 requests of the kernel's after 0.2 s of silence each, and as many in 1.2 s steps: after a
-second the sleeps are longest. Times by the kernel's clock, from just before the request is
+second the sleeps are longer. Times by the kernel's clock, from just before the request is
 sent until the kernel has the answer. Needs root; uses a network namespace of its own."""
 import argparse
 import ctypes
@@ -124,7 +124,7 @@ def measure(port, mode, seconds, echoes):
             if port == "tap":
                 plug(port)
             until(lambda: "control_attached" in log.read_text(), log.read_text())
-            time.sleep(3)
+            time.sleep(12)  # sleeps are longest after ten seconds
             before = [used(p.pid) for p in started]
             time.sleep(seconds)
             after = [used(p.pid) for p in started]
