@@ -140,15 +140,15 @@ row() {
     printf '%-42s %-18s %-18s %s\n' "$@"
 }
 # p99 in the storm by p99 in quiet
-times() {
+ratio() {
     echo "$1 $2" | awk '{ printf "%.1f", $5 / $2 }'
 }
 echo "== side by side (keystroke round trips in us: p50 p99 count)"
 row "" gateway worker_priority "nginx (with accept and close)"
 row "keystroke, quiet" "$gateway_quiet" "$fifo_quiet" "$nginx_quiet"
 row "keystroke, storm of full handshakes" "$gateway_storm" "$fifo_storm" "$nginx_storm"
-row "p99 in the storm, times p99 in quiet" "$(times "$gateway_quiet" "$gateway_storm")" \
-    "$(times "$fifo_quiet" "$fifo_storm")" "$(times "$nginx_quiet" "$nginx_storm")"
+row "p99 in the storm, times p99 in quiet" "$(ratio "$gateway_quiet" "$gateway_storm")" \
+    "$(ratio "$fifo_quiet" "$fifo_storm")" "$(ratio "$nginx_quiet" "$nginx_storm")"
 row "full handshakes of that storm" "$gateway_done" "$fifo_done" "$(handshakes)"
 row "full handshakes a second of CPU" "$gateway_rate" "$fifo_rate" "$nginx_rate"
 row "resumed handshakes a second of CPU" "$gateway_resumed" "" "$nginx_resumed"
