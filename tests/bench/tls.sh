@@ -152,5 +152,5 @@ row "p99 in the storm, times p99 in quiet" "$(ratio "$gateway_quiet" "$gateway_s
 row "full handshakes of that storm" "$gateway_done" "$fifo_done" "$(handshakes)"
 row "full handshakes a second of CPU" "$gateway_rate" "$fifo_rate" "$nginx_rate"
 row "resumed handshakes a second of CPU" "$gateway_resumed" "" "$nginx_resumed"
-row "resident bytes an idle relayed connection" "bench-inside: 914" "" "$nginx_bytes"
+row "resident bytes an idle relayed connection" "bench-inside: 874" "" "$nginx_bytes"
 row "CPU a frame, one at a time, us" "see above: cycles" "" "$nginx_frame"
