@@ -205,7 +205,6 @@ static void answer(struct gateway *g, uint32_t core, const struct tgw_ev_auth *e
                    enum tgw_reason reason, const struct claims *claims) {
     union tgw_cmd cmd = {0};
     struct tgw_cmd_verdict *v = &cmd.verdict;
-    v->msg = (struct tgw_msg){.type = TGW_CMD_VERDICT, .len = sizeof(*v)};
     v->handle = e->handle;
     if (claims)
         reason = accept_claims(g, e, claims, v);
@@ -217,6 +216,7 @@ static void answer(struct gateway *g, uint32_t core, const struct tgw_ev_auth *e
     fill_ident(&v->ident, e);
     const struct log_about about = {.ident = &v->ident, .remote = &e->remote};
     log_event(LOG_INFO, "session_requested", &about, "terminal requested");
+    v->msg = (struct tgw_msg){.type = TGW_CMD_VERDICT, .len = tgw_verdict_bytes(v)};
     if (!bridge_send(&g->bridge, core, &v->msg)) {
         live_close(&g->live, e->handle);
         log_plain(LOG_ERROR, "command_ring_full", "verdict for core %u lost", core);
@@ -308,7 +308,8 @@ void auth_gone(struct gateway *g, const struct tgw_ev_auth_gone *e) {
 
 /* The other side may be compromised: every text is checked before it is used. */
 static bool is_valid(const struct tgw_ev_auth *e) {
-    return e->msg.len == sizeof(*e) && tgw_text_valid(e->allocation_id, sizeof(e->allocation_id)) &&
+    return e->msg.len > offsetof(struct tgw_ev_auth, origin) && e->msg.len <= sizeof(*e) &&
+           tgw_text_valid(e->allocation_id, sizeof(e->allocation_id)) &&
            tgw_text_valid(e->correlation_id, sizeof(e->correlation_id)) &&
            tgw_text_valid(e->trace_id, sizeof(e->trace_id)) &&
            memchr(e->origin, 0, sizeof(e->origin)) && e->allocation_id[0];

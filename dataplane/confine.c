@@ -2,6 +2,7 @@
  * could name for every NIC (docs/decisions/confinement.md), so this filter names what is
  * refused. tgw-control's names what is allowed. */
 #include "confine.h"
+#include "ports.h"
 #include <errno.h>
 #include <grp.h>
 #include <pwd.h>
@@ -71,7 +72,8 @@ static bool become_user(const struct config *c, char *err, size_t err_bytes) {
     const struct passwd *pw = getpwnam(c->run_as_user);
     if (!pw)
         return fail(err, err_bytes, "run_as_user: no such user");
-    if (chown(c->shm_path, pw->pw_uid, pw->pw_gid) != 0 || setgroups(0, NULL) != 0 ||
+    if (chown(c->shm_path, pw->pw_uid, pw->pw_gid) != 0 ||
+        !ports_give(c, 1, pw->pw_uid, pw->pw_gid) || setgroups(0, NULL) != 0 ||
         setgid(pw->pw_gid) != 0 || setuid(pw->pw_uid) != 0)
         return fail(err, err_bytes, "run_as_user: cannot change to it");
     prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);

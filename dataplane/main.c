@@ -31,7 +31,6 @@ enum {
     FRAME_OVERHEAD = 22, /* Ethernet, a VLAN tag, the check sequence */
     PULSE_MS = 50,
     STATS_EVERY_PULSES = 10,
-    LINK_WAIT_MS = 3000, /* what a copper link takes to come up */
 };
 
 struct app {
@@ -120,37 +119,9 @@ static bool start_ports(struct app *a) {
     return true;
 }
 
-/* The log of what a port said it did and does not. */
-static void tell_refused(const struct port *p, const struct tgw_check_result *result) {
-    for (unsigned k = 0; k < TGW_CHECK_COUNT; k++)
-        if (result[k].state == TGW_CHECK_OFF)
-            log_line(LOG_WARN, "offload_off", "port %s: %s: offered and wrong, done in software",
-                     p->name, tgw_check_info(k)->title);
-}
-
-static bool test_port(struct app *a, uint32_t i) {
-    struct tgw_check_result result[TGW_CHECK_COUNT];
-    struct port *p = a->port[i];
-    if (!a->config.self_test || !selftest_is_due(p))
-        return true;
-    if (!selftest_run(&a->config, i, p, a->mbufs, LINK_WAIT_MS, result, a->err, sizeof(a->err)))
-        return false;
-    tell_refused(p, result);
-    a->steering[i] = result[TGW_CHECK_steering];
-    if (a->cores == 1 || a->steering[i].state != TGW_CHECK_FAIL)
-        return true;
-    snprintf(a->err, sizeof(a->err),
-             "ports[%u]: %s: packets for queue %u land elsewhere: configure one core, or see "
-             "docs/porting.md",
-             i, p->name, a->steering[i].value);
-    return false;
-}
-
 static bool start_selftest(struct app *a) {
-    for (uint32_t i = 0; i < a->config.port_count; i++)
-        if (!test_port(a, i))
-            return false;
-    return true;
+    return selftest_ports(&a->config, a->cores, a->port, a->mbufs, a->steering, a->err,
+                          sizeof(a->err));
 }
 
 static void describe_port(struct tgw_port_stats *s, const struct port *p) {

@@ -99,6 +99,16 @@ bool ports_open(const struct config *c, uint32_t cores, struct rte_mempool *mbuf
     return true;
 }
 
+bool ports_give(const struct config *c, uint32_t cores, uid_t user, gid_t group) {
+    struct port_config p;
+    bool good = true;
+    for (uint32_t i = 0; i < c->port_count && good; i++) {
+        ports_describe(c, i, cores, &p);
+        good = port_give(&p, user, group);
+    }
+    return good;
+}
+
 /* Gateways are per family; an interface's own addresses come with their prefixes. */
 bool ports_iface(const struct config *c, uint32_t i, struct port *port, uint16_t queue,
                  struct net_iface_config *out, char *err, size_t err_bytes) {

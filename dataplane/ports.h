@@ -15,6 +15,8 @@ void ports_describe(const struct config *c, uint32_t i, uint32_t cores, struct p
 /* All or none, each with a queue a core. False with one line in err. */
 bool ports_open(const struct config *c, uint32_t cores, struct rte_mempool *mbufs,
                 struct port *port[TGW_PORTS_MAX], char *err, size_t err_bytes);
+/* Before the process becomes another user. False: errno. */
+bool ports_give(const struct config *c, uint32_t cores, uid_t user, gid_t group);
 void ports_close(struct port *port[], uint32_t count);
 /* Port `i` with its addresses. False with one line in err. */
 bool ports_iface(const struct config *c, uint32_t i, struct port *port, uint16_t queue,

@@ -25,6 +25,13 @@ bool selftest_run(const struct config *c, uint32_t i, struct port *port, struct 
                   uint32_t link_wait_ms, struct tgw_check_result out[TGW_CHECK_COUNT], char *err,
                   size_t err_bytes);
 
+/* At the start: selftest_run for each port that has something to be found out, if the
+ * configuration wants it. `steering` of those is filled in. False with one line in err, also
+ * when packets for one of several cores land elsewhere. */
+bool selftest_ports(const struct config *c, uint32_t cores, struct port *const port[],
+                    struct rte_mempool *mbufs, struct tgw_check_result steering[TGW_PORTS_MAX],
+                    char *err, size_t err_bytes);
+
 /* Is there anything that the start must find out? */
 bool selftest_is_due(const struct port *port);
 

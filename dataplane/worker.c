@@ -5,7 +5,6 @@
 #include "drivers/spread.h"
 #include "stages.h"
 #include <assert.h>
-#include <openssl/crypto.h>
 #include <openssl/rand.h>
 #include <rte_mbuf.h>
 #include <stdio.h>
@@ -100,19 +99,25 @@ static void env_random(void *ctx, void *out, size_t bytes) {
     }
     w->random_left -= bytes;
     memcpy(out, w->random + w->random_left, bytes);
-    OPENSSL_cleanse(w->random + w->random_left, bytes);
+    explicit_bzero(w->random + w->random_left, bytes);
+}
+
+/* Packets that this core can have: what others keep in their caches is theirs, and looking into
+ * the caches of all cores that there could be costs more than parsing a request. */
+static unsigned mbufs_left(struct rte_mempool *mbufs) {
+    const struct rte_mempool_cache *own = rte_mempool_default_cache(mbufs, rte_lcore_id());
+    return rte_mempool_get_ops(mbufs->ops_index)->get_count(mbufs) + (own ? own->len : 0);
 }
 
 /* Those who are in come first: the last part of every pool is theirs. */
 static bool env_room(void *ctx) {
     const struct worker *w = ctx;
     const struct tcp_config *c = &w->config.tcp;
-    const struct rte_mempool *mbufs = w->config.net.pool;
+    struct rte_mempool *mbufs = w->config.net.pool;
     struct tcp_usage u;
     tcp_usage(w->tcp, &u);
     return u.connections < c->connections_max && u.small_blocks < c->small_blocks / 8 * 7 &&
-           u.large_blocks < c->large_blocks / 8 * 7 &&
-           rte_mempool_avail_count(mbufs) > mbufs->size / 16;
+           u.large_blocks < c->large_blocks / 8 * 7 && mbufs_left(mbufs) > mbufs->size / 16;
 }
 
 static bool env_starving(void *ctx) {
@@ -383,14 +388,15 @@ static void answer_probe(struct worker *w) {
         env_emit(w, &answer.msg);
 }
 
-/* Where a link returns, a switch may have forgotten us, or be another one. */
+/* Where a link returns, a switch may have forgotten us, or be another one, with other
+ * machines behind it. */
 static void obey_links(struct worker *w) {
     uint32_t returned =
         atomic_load_explicit(&w->config.signals->links_returned, memory_order_relaxed);
     if (returned == w->links_returned)
         return;
     w->links_returned = returned;
-    net_announce(w->net, w->now_ns);
+    net_link_returned(w->net, w->now_ns);
 }
 
 static uint32_t commands(struct worker *w) {

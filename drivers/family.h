@@ -4,6 +4,7 @@
 #define TGW_DRIVERS_FAMILY_H
 
 #include "drivers/port.h"
+#include <sys/types.h>
 
 enum { DEVARGS_BYTES = 400 };
 
@@ -18,6 +19,12 @@ struct family {
     bool on_bus;
     /* After an error of the kernel's the driver calls unsent what it has freed already. */
     bool tx_forgets;
+    /* How it is opened where that is more than ethdev_open; NULL: no more. */
+    struct port *(*open)(const struct port_config *c, const struct family *f,
+                         struct rte_mempool *pool, const char *devargs, char *err,
+                         size_t err_bytes);
+    /* Files that an open port goes on using, given to another user; NULL: none. 0 or -1. */
+    int (*give)(const struct port_config *c, uid_t user, gid_t group);
     /* Between probing and configuring, and after the start; NULL: nothing. 0 or -errno. */
     int (*before_configure)(uint16_t id);
     int (*after_start)(uint16_t id, const struct port_config *c, const struct port *p, char *err,

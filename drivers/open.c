@@ -64,6 +64,12 @@ struct port *port_open(const struct port_config *c, struct rte_mempool *pool, ch
     const struct family *f = find(c, err, err_bytes);
     if (!f || !f->args(c, args, err, err_bytes))
         return NULL;
-    struct port *p = ethdev_open(c, f, pool, args, err, err_bytes);
+    struct port *p = (f->open ? f->open : ethdev_open)(c, f, pool, args, err, err_bytes);
     return p ? decorate(p, c, pool, err, err_bytes) : NULL;
+}
+
+bool port_give(const struct port_config *c, uid_t user, gid_t group) {
+    char why[sizeof(c->driver) + 200];
+    const struct family *f = find(c, why, sizeof(why));
+    return f && (!f->give || f->give(c, user, group) == 0);
 }

@@ -9,6 +9,7 @@
 #include <rte_mbuf.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 struct port;
 struct port_rss;
@@ -117,5 +118,7 @@ bool port_check(const struct port_config *c, char *bus_args, size_t bytes, char 
  * `pool` supplies rx mbufs. EAL must be up. */
 struct port *port_open(const struct port_config *c, struct rte_mempool *pool, char *err,
                        size_t err_bytes);
+/* Before the process becomes `user`: so that what is open goes on working. False: errno. */
+bool port_give(const struct port_config *c, uid_t user, gid_t group);
 
 #endif

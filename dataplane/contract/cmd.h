@@ -24,8 +24,14 @@ struct tgw_cmd_verdict {
     uint32_t idle_timeout_s; /* 0: no limit */
     struct tgw_endpoint agent;
     struct tgw_ident ident; /* on a refusal what is known; correlation_id and trace_id always */
-    char grant[TGW_GRANT_MAX + 1];
+    char grant[TGW_GRANT_MAX + 1]; /* the message may end behind its NUL */
 };
+
+/* Of a verdict whose grant is in it. */
+static inline uint16_t tgw_verdict_bytes(const struct tgw_cmd_verdict *v) {
+    return (uint16_t)(offsetof(struct tgw_cmd_verdict, grant) +
+                      strnlen(v->grant, sizeof(v->grant) - 1) + 1);
+}
 
 struct tgw_cmd_policy {
     struct tgw_msg msg;

@@ -6,6 +6,7 @@
 #include "contract/ident.h"
 #include "contract/reason.h"
 #include "contract/ring.h"
+#include <stddef.h>
 
 enum tgw_event_type {
     TGW_EV_AUTH = 1,    /* a request waits for the verdict */
@@ -37,8 +38,14 @@ struct tgw_ev_auth {
     char allocation_id[TGW_ALLOCATION_ID_MAX + 1];
     char correlation_id[TGW_CORRELATION_ID_MAX + 1]; /* request's own, else "" */
     char trace_id[TGW_TRACE_ID_HEX + 1];             /* of traceparent, else "" */
-    char origin[TGW_ORIGIN_MAX + 1];
+    char origin[TGW_ORIGIN_MAX + 1];                 /* the message may end behind its NUL */
 };
+
+/* Of a request whose origin is in it. */
+static inline uint16_t tgw_auth_bytes(const struct tgw_ev_auth *e) {
+    return (uint16_t)(offsetof(struct tgw_ev_auth, origin) +
+                      strnlen(e->origin, sizeof(e->origin) - 1) + 1);
+}
 
 struct tgw_ev_auth_gone {
     struct tgw_msg msg;

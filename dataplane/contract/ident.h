@@ -53,10 +53,24 @@ static inline void tgw_id_text(uint8_t bits[TGW_TRACE_ID_HEX / 2], char out[TGW_
     out[TGW_TRACE_ID_HEX] = 0;
 }
 
+/* A byte below 0x21 or above 0x7e, a quote or a backslash among eight. */
+static inline bool tgw_text_is_bad(const char *s) {
+    const uint64_t ones = UINT64_MAX / 255, tops = ones << 7;
+    uint64_t x;
+    memcpy(&x, s, sizeof(x));
+    uint64_t quote = x ^ '"' * ones, backslash = x ^ '\\' * ones;
+    return ((x | (x + ones) | ((x - 0x21 * ones) & ~x) | ((quote - ones) & ~quote) |
+             ((backslash - ones) & ~backslash)) &
+            tops) != 0;
+}
+
 static inline bool tgw_text_valid(const char *s, size_t size) {
     const char *end = memchr(s, 0, size);
     if (!end)
         return false;
+    for (; end - s >= 8; s += 8)
+        if (tgw_text_is_bad(s))
+            return false;
     for (; s < end; s++)
         if ((unsigned char)*s < 0x21 || (unsigned char)*s > 0x7e || *s == '"' || *s == '\\')
             return false;

@@ -15,7 +15,7 @@
 #include "contract/counters.h"
 
 #define TGW_SHM_MAGIC UINT64_C(0x314d4853575447) /* "TGWSHM1" */
-enum { TGW_SHM_VERSION = 1 };
+enum { TGW_SHM_VERSION = 2 };
 
 /* Written by the dataplane's main thread about once a second. */
 struct tgw_port_stats {

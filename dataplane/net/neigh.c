@@ -27,6 +27,7 @@ struct neigh {
     uint8_t state;
     uint8_t probes;
     uint8_t waiting_count;
+    bool listed; /* in the table's list of those who are asked */
     uint8_t mac[6];
     uint64_t deadline_ns;  /* INCOMPLETE, PROBE: next probe; REACHABLE, FAILED: end of it */
     uint64_t last_used_ns; /* 0: learned, never sent to */
@@ -35,6 +36,8 @@ struct neigh {
 
 struct neigh_table {
     uint64_t next_timer_ns; /* no later than the earliest probe due */
+    uint32_t asked_count;
+    uint16_t asked[NEIGH_ENTRIES]; /* INCOMPLETE, PROBE, and some that were until the last tick */
     struct neigh entry[NEIGH_ENTRIES];
 };
 
@@ -85,7 +88,8 @@ static struct neigh *neigh_make(struct net *n, uint8_t iface, const struct ip_ad
         if (set[k].state == NEIGH_FREE || set[k].last_used_ns < victim->last_used_ns)
             victim = &set[k];
     drop_waiting(n, victim);
-    *victim = (struct neigh){.addr = *a, .iface = iface, .state = NEIGH_STALE};
+    *victim =
+        (struct neigh){.addr = *a, .iface = iface, .state = NEIGH_STALE, .listed = victim->listed};
     return victim;
 }
 
@@ -104,8 +108,12 @@ static void solicit(struct net *n, struct neigh *e) {
 }
 
 static void start(struct net *n, struct neigh *e, enum neigh_state state) {
+    struct neigh_table *t = n->neigh;
     e->state = (uint8_t)state;
     e->probes = 0;
+    if (!e->listed)
+        t->asked[t->asked_count++] = (uint16_t)(e - t->entry);
+    e->listed = true;
     solicit(n, e);
 }
 
@@ -203,6 +211,10 @@ void neigh_answer(struct net *n, struct iface *in, const struct ip_addr *addr, c
     }
 }
 
+static bool is_asked(const struct neigh *e) {
+    return e->state == NEIGH_INCOMPLETE || e->state == NEIGH_PROBE;
+}
+
 static void probe_due(struct net *n, struct neigh *e) {
     if (e->probes < NEIGH_PROBES_MAX) {
         solicit(n, e);
@@ -220,15 +232,29 @@ void neigh_tick(struct net *n) {
     if (n->now_ns < t->next_timer_ns)
         return;
     uint64_t next = UINT64_MAX;
-    for (struct neigh *e = t->entry; e < t->entry + NEIGH_ENTRIES; e++) {
-        if (e->state != NEIGH_INCOMPLETE && e->state != NEIGH_PROBE)
-            continue;
-        if (n->now_ns >= e->deadline_ns)
+    for (uint32_t i = 0; i < t->asked_count;) {
+        struct neigh *e = &t->entry[t->asked[i]];
+        if (is_asked(e) && n->now_ns >= e->deadline_ns)
             probe_due(n, e);
-        if (e->state != NEIGH_FAILED && e->deadline_ns < next)
+        if (!is_asked(e)) {
+            e->listed = false;
+            t->asked[i] = t->asked[--t->asked_count];
+            continue;
+        }
+        if (e->deadline_ns < next)
             next = e->deadline_ns;
+        i++;
     }
     t->next_timer_ns = next;
+}
+
+void neigh_doubt_all(struct net *n) {
+    for (struct neigh *e = n->neigh->entry; e < n->neigh->entry + NEIGH_ENTRIES; e++) {
+        if (e->state == NEIGH_FREE || e->state == NEIGH_INCOMPLETE)
+            continue;
+        e->state = NEIGH_FAILED;
+        e->deadline_ns = n->now_ns; /* the next packet asks everybody */
+    }
 }
 
 uint64_t neigh_next_timer(const struct neigh_table *t) {

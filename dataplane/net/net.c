@@ -69,7 +69,7 @@ static void iface_init(struct iface *i, uint8_t index, const struct net_iface_co
     fast4_init(i);
 }
 
-void net_announce(struct net *n, uint64_t now_ns) {
+static void announce(struct net *n, uint64_t now_ns) {
     n->now_ns = now_ns;
     for (uint8_t k = 0; k < n->iface_count; k++) {
         struct iface *i = &n->iface[k];
@@ -81,6 +81,11 @@ void net_announce(struct net *n, uint64_t now_ns) {
         }
     }
     net_flush(n);
+}
+
+void net_link_returned(struct net *n, uint64_t now_ns) {
+    announce(n, now_ns);
+    neigh_doubt_all(n);
 }
 
 struct net *net_create(const struct net_config *c, const struct net_ops *up, void *up_ctx,
@@ -104,7 +109,7 @@ struct net *net_create(const struct net_config *c, const struct net_ops *up, voi
     n->iface_count = c->iface_count;
     for (uint8_t k = 0; k < c->iface_count; k++)
         iface_init(&n->iface[k], k, &c->iface[k]);
-    net_announce(n, now_ns);
+    announce(n, now_ns);
     return n;
 }
 

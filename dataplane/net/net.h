@@ -95,8 +95,9 @@ void net_output(struct net *n, uint64_t now_ns, struct rte_mbuf *m, const struct
 
 /* Hand everything queued to the ports. */
 void net_flush(struct net *n);
-/* Tell every neighbour where our addresses are: after a link came back, maybe elsewhere. */
-void net_announce(struct net *n, uint64_t now_ns);
+/* A link came back, maybe to others than before: tell everybody where our addresses are, and
+ * ask for each neighbour anew before the next packet to it. */
+void net_link_returned(struct net *n, uint64_t now_ns);
 /* Neighbour timers. Call about every 10 ms. */
 void net_tick(struct net *n, uint64_t now_ns);
 /* When net_tick has something to do next; UINT64_MAX: never. */

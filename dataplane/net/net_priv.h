@@ -124,6 +124,8 @@ void neigh_learn(struct net *n, struct iface *in, const struct ip_addr *addr, co
 void neigh_answer(struct net *n, struct iface *in, const struct ip_addr *addr, const uint8_t *mac,
                   bool solicited, bool override);
 void neigh_tick(struct net *n);
+/* Who was known may be another by now: each is asked for before the next packet to it. */
+void neigh_doubt_all(struct net *n);
 uint64_t neigh_next_timer(const struct neigh_table *t);
 /* Is its MAC known? */
 bool neigh_is_known(struct net *n, const struct iface *out, const struct ip_addr *hop);

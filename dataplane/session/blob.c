@@ -1,5 +1,4 @@
 #include "session_priv.h"
-#include <openssl/crypto.h>
 
 /* Steps of a cache line where idents lie, so that an idle session pays for what it has;
  * then for grants and owed frames, a long grant, a long token. */
@@ -48,7 +47,7 @@ void blob_free(struct blobs *b, void *blob) {
     for (int i = 0; i < BLOB_CLASSES; i++) {
         if (!pool_holds(&b->size[i], blob))
             continue;
-        OPENSSL_cleanse(blob, class_bytes[i]);
+        explicit_bzero(blob, class_bytes[i]);
         pool_free(&b->size[i], blob);
         return;
     }

@@ -161,13 +161,32 @@ static bool leg_done(const struct session *s, enum side side) {
     return s->reason == TGW_R_client_lost || (leg->flags & (LEG_CLOSE_GOT | LEG_EOF));
 }
 
+static void let_go(struct session *s, enum side side) {
+    struct stream *stream = session_stream(s, side);
+    live_unstall(s, side);
+    if (stream->impl)
+        stream->ops->release(stream->impl);
+    stream->impl = NULL;
+}
+
+/* The Closes have gone both ways: a leg waits for nothing of the other's. Of the client we are
+ * the server, who ends the connection at once (RFC 6455 section 7.1.1), of the agent the client,
+ * who waits for its FIN. Ours goes with our Close or with the ACK of theirs. */
+static void let_go_if_over(struct session *s, enum side side) {
+    const uint8_t over = LEG_CLOSE_SENT | LEG_CLOSE_GOT | (side == AGENT ? LEG_EOF : 0);
+    if ((s->leg[side].flags & over) == over)
+        let_go(s, side);
+}
+
 void close_settle(struct session *s) {
     if (s->state != SESSION_CLOSING)
         return;
-    close_pump(s, CLIENT);
-    close_pump(s, AGENT);
-    note_cut(s, CLIENT);
-    note_cut(s, AGENT);
+    for (int side = CLIENT; side <= AGENT; side++)
+        close_pump(s, (enum side)side);
+    for (int side = CLIENT; side <= AGENT; side++) {
+        note_cut(s, (enum side)side);
+        let_go_if_over(s, (enum side)side);
+    }
     if (leg_done(s, CLIENT) && leg_done(s, AGENT))
         close_finish(s);
     else
@@ -178,13 +197,8 @@ void close_settle(struct session *s) {
 void close_finish(struct session *s) {
     struct session_table *t = s->table;
     assert(s->state == SESSION_CLOSING);
-    for (int side = CLIENT; side <= AGENT; side++) {
-        struct stream *stream = session_stream(s, side);
-        live_unstall(s, side);
-        if (stream->impl)
-            stream->ops->release(stream->impl);
-        stream->impl = NULL;
-    }
+    let_go(s, CLIENT);
+    let_go(s, AGENT);
     tgw_count_reason(t->config.counters, s->reason);
     event_closed(s);
     session_free(s);

@@ -18,15 +18,16 @@ static bool live(const struct session *s) {
     return s && (s->state == SESSION_RELAY || s->state == SESSION_CLOSING);
 }
 
+/* Nothing behind its length is looked at. */
 static bool verdict_valid(const struct session *s, const struct tgw_cmd_verdict *v) {
-    if (v->msg.len != sizeof(*v) || !s || s->state != SESSION_AUTH || !tgw_ident_valid(&v->ident))
+    const size_t grant_at = offsetof(struct tgw_cmd_verdict, grant);
+    if (v->msg.len <= grant_at || v->msg.len > sizeof(*v) || !s || s->state != SESSION_AUTH ||
+        !tgw_ident_valid(&v->ident))
         return false;
     if (v->reason != TGW_OK)
         return v->reason < TGW_REASON_COUNT && tgw_reason_info(v->reason)->kind == TGW_KIND_REFUSE;
-    struct tgw_ident asked;
-    who_get(s, &asked);
-    return v->agent.port != 0 && tgw_text_valid(v->grant, sizeof(v->grant)) &&
-           v->ident.session_id[0] && strcmp(asked.allocation_id, v->ident.allocation_id) == 0;
+    return v->agent.port != 0 && tgw_text_valid(v->grant, v->msg.len - grant_at) &&
+           v->ident.session_id[0] && who_is_for(s, v->ident.allocation_id);
 }
 
 static void on_verdict(struct session_table *t, const union tgw_cmd *cmd) {

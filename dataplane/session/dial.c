@@ -4,6 +4,8 @@
 
 /* The verdict's ident counts; what it leaves open stays as the request had it. */
 static bool adopt_ident(struct session *s, const struct tgw_ident *given) {
+    if (given->allocation_id[0] && given->correlation_id[0] && given->trace_id[0])
+        return who_set(s, given);
     struct tgw_ident own, ident = *given;
     who_complete(s, &own);
     if (!ident.allocation_id[0])
@@ -90,7 +92,7 @@ static void open_session(struct session *s) {
     c->ops->write(c->impl, o.at, o.len);
     tgw_count(t->config.counters, TGW_C_relay_setup_ok, 1);
     tgw_count(t->config.counters, TGW_C_sessions_accepted, 1);
-    event_open(s);
+    event_open(s, &ident);
     session_left_pending(s);
     uint64_t ttl_ns = (uint64_t)s->setup->session_ttl_s * 1000 * NS_A_MS;
     s->deadline_ns = ttl_ns ? t->now_ns + ttl_ns : 0;

@@ -25,7 +25,7 @@ bool event_auth(struct session *s, const struct http1_request *r) {
     memcpy(e.trace_id, r->trace_id, sizeof(e.trace_id));
     if (r->has_origin && r->origin.len < sizeof(e.origin))
         memcpy(e.origin, r->origin.at, r->origin.len);
-    return emit(s->table, &e.msg, TGW_EV_AUTH, sizeof(e), 0);
+    return emit(s->table, &e.msg, TGW_EV_AUTH, tgw_auth_bytes(&e), 0);
 }
 
 void event_auth_gone(struct session *s) {
@@ -33,15 +33,15 @@ void event_auth_gone(struct session *s) {
     emit(s->table, &e.msg, TGW_EV_AUTH_GONE, sizeof(e), 0);
 }
 
-void event_open(struct session *s) {
+void event_open(struct session *s, const struct tgw_ident *ident) {
     const struct session_table *t = s->table;
     struct tgw_ev_open e = {.handle = session_handle(s),
                             .remote = s->who->remote,
                             .agent = s->who->agent,
                             .setup_us = us_since(t, s->accepted_ns),
                             .dial_us = us_since(t, s->setup->verdict_ns),
-                            .mode = s->mode};
-    who_get(s, &e.ident);
+                            .mode = s->mode,
+                            .ident = *ident};
     emit(s->table, &e.msg, TGW_EV_OPEN, sizeof(e), 0);
 }
 

@@ -2,7 +2,6 @@
  * process. The head stays in the stream's queue until it is whole: a connection that
  * dribbles it in costs no buffer here. */
 #include "session_priv.h"
-#include <openssl/crypto.h>
 
 static void pending_put(struct session *s, struct text_out *o) {
     const struct stream *c = session_stream(s, CLIENT);
@@ -67,19 +66,6 @@ static struct text protocol_of(const struct http1_request *r) {
     return r->token;
 }
 
-/* 16 bytes in base64 (RFC 6455 section 4.1). A parser that refused the request earlier
- * has not looked at it. */
-static bool key_valid(struct text key) {
-    static const char alphabet[] =
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    if (key.len != 24 || key.at[22] != '=' || key.at[23] != '=')
-        return false;
-    for (size_t i = 0; i < 22; i++)
-        if (!memchr(alphabet, key.at[i], sizeof(alphabet) - 1))
-            return false;
-    return true;
-}
-
 /* Keep what the 101, the agent and the error envelope need of the request. */
 static bool keep_request(struct session *s, const struct http1_request *r) {
     const struct text protocol = protocol_of(r);
@@ -87,7 +73,7 @@ static bool keep_request(struct session *s, const struct http1_request *r) {
     if (!setup)
         return false;
     *setup = (struct setup){.has_origin = r->has_origin, .cols = r->cols, .rows = r->rows};
-    if (key_valid(r->ws_key))
+    if (http1_key_is_valid(r->ws_key)) /* a parser that refused earlier has not looked at it */
         memcpy(setup->ws_key, r->ws_key.at, r->ws_key.len);
     setup->protocol_len = (uint16_t)protocol.len;
     if (protocol.len)
@@ -134,7 +120,7 @@ static void request(struct session *s, size_t head_bytes) {
     }
     if (reason == TGW_OK)
         reason = ask(s, &r);
-    OPENSSL_cleanse(s->table->head, head_bytes);
+    explicit_bzero(s->table->head, head_bytes);
     if (reason != TGW_OK)
         refuse(s, reason);
 }

@@ -16,29 +16,41 @@ static size_t field_len(const struct tgw_ident *ident, int i) {
     return strnlen((const char *)ident + field[i].offset, field[i].size - 1);
 }
 
-static size_t who_bytes(const struct tgw_ident *ident) {
+/* Bytes of the packed ident and the lengths of its texts. */
+static size_t measure(const struct tgw_ident *ident, uint8_t len[8]) {
     size_t bytes = sizeof(struct who);
-    for (int i = 0; i < 8; i++)
-        bytes += field_len(ident, i);
+    for (int i = 0; i < 8; i++) {
+        len[i] = (uint8_t)field_len(ident, i);
+        bytes += len[i];
+    }
     return bytes;
 }
 
 size_t session_ident_bytes(const struct tgw_ident *ident) {
-    return blob_bytes(who_bytes(ident));
+    uint8_t len[8];
+    return blob_bytes(measure(ident, len));
+}
+
+bool who_begin(struct session *s, const struct tgw_endpoint *remote) {
+    s->who = blob_alloc(&s->table->blobs, sizeof(*s->who));
+    if (s->who)
+        *s->who = (struct who){.remote = *remote};
+    return s->who != NULL;
 }
 
 bool who_set(struct session *s, const struct tgw_ident *ident) {
-    struct who *who = blob_alloc(&s->table->blobs, who_bytes(ident));
+    uint8_t len[8];
+    struct who *who = blob_alloc(&s->table->blobs, measure(ident, len));
     if (!who)
         return false;
     *who = (struct who){0};
+    memcpy(who->len, len, sizeof(who->len));
     if (s->who) {
         who->remote = s->who->remote;
         who->agent = s->who->agent;
     }
     char *at = who->text;
     for (int i = 0; i < 8; i++) {
-        who->len[i] = (uint8_t)field_len(ident, i);
         memcpy(at, (const char *)ident + field[i].offset, who->len[i]);
         at += who->len[i];
     }
@@ -55,6 +67,12 @@ void who_get(const struct session *s, struct tgw_ident *out) {
         memcpy((char *)out + field[i].offset, at, s->who->len[i]);
         at += s->who->len[i];
     }
+}
+
+bool who_is_for(const struct session *s, const char *allocation_id) {
+    const struct who *who = s->who; /* the allocation is the first of its texts */
+    return strlen(allocation_id) == who->len[0] &&
+           memcmp(who->text, allocation_id, who->len[0]) == 0;
 }
 
 static void make_id(const struct session_table *t, char *out) {

@@ -29,6 +29,9 @@ bool blobs_room(const struct blobs *b);
 void blob_free(struct blobs *b, void *blob);
 
 /* ident.c */
+/* Nobody yet, from there. False: no memory. */
+bool who_begin(struct session *s, const struct tgw_endpoint *remote);
+bool who_is_for(const struct session *s, const char *allocation_id);
 /* Replace the ident, keeping the endpoints. False: no memory, all as it was. */
 bool who_set(struct session *s, const struct tgw_ident *ident);
 void who_get(const struct session *s, struct tgw_ident *out);
@@ -114,7 +117,7 @@ bool list_pending(const struct session_table *t);
 /* events.c */
 bool event_auth(struct session *s, const struct http1_request *r);
 void event_auth_gone(struct session *s);
-void event_open(struct session *s);
+void event_open(struct session *s, const struct tgw_ident *ident);
 void event_closed(struct session *s);
 void event_refused(struct session *s, enum tgw_reason reason, const struct tgw_ident *ident,
                    bool as_close, bool asked);

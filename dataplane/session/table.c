@@ -88,20 +88,18 @@ void session_begin(struct session_table *t, uint64_t now_ns) {
 
 void *session_accept(struct session_table *t, struct stream stream,
                      const struct tgw_endpoint *remote) {
-    static const struct tgw_ident nobody;
     struct session *s = pool_alloc(&t->pool);
     if (!s) {
         tgw_count_reason(t->config.counters, TGW_R_capacity);
         return NULL;
     }
     *s = (struct session){.table = t, .index = pool_index(&t->pool, s), .accepted_ns = t->now_ns};
-    if (!who_set(s, &nobody)) {
+    if (!who_begin(s, remote)) {
         pool_free(&t->pool, s);
         tgw_count_reason(t->config.counters, TGW_R_capacity);
         return NULL;
     }
     t->generation[s->index] = next_generation(t->generation[s->index]) | GENERATION_IN_USE;
-    s->who->remote = *remote;
     s->state = SESSION_HEAD;
     s->leg[CLIENT].stream = stream;
     t->pending++;

@@ -5,8 +5,6 @@
 #include "trace.h"
 #include <rte_prefetch.h>
 
-static const uint64_t RELEASED_LIFE_NS = UINT64_C(30000000000);
-
 /* Options of the peer's SYN (RFC 7323 section 2.2, 3.2; RFC 2018 section 2). */
 void tcp_take_syn(struct tcb *c, const struct seg *s) {
     uint16_t mss = s->mss ? s->mss : TCP_MSS_DEFAULT;
@@ -227,7 +225,7 @@ static void our_fin_acked(struct tcb *c) {
     if (c->state == TCP_FIN_WAIT_1) {
         c->state = TCP_FIN_WAIT_2;
         if (!c->user)
-            tcb_deadline(c, TCP_D_LIFE, c->stack->now_ns + RELEASED_LIFE_NS);
+            tcb_live_on(c);
     }
 }
 
@@ -366,6 +364,8 @@ static void input_some(struct tcp_stack *t, const struct seg *s, struct rte_mbuf
         k[i] = (struct flow_key){s[i].dst, s[i].src, s[i].dport, s[i].sport, 0};
         hash[i] = flow_hash(t->key, &k[i]);
         flow_prefetch(&t->flows, hash[i]);
+        if (s[i].flags & (SEG_SYN | SEG_FIN)) /* TIME_WAIT: looked up, or entered */
+            flow_prefetch(&t->tw.flows, hash[i]);
     }
     if (count > 1)
         prefetch_burst(t, hash, count);

@@ -125,15 +125,18 @@ static struct piece next_piece(struct tcb *c) {
     return (struct piece){n, n > most ? most : 0};
 }
 
+/* The FIN rides on the last of the data, but where the port cuts that up. */
 static void send_new(struct tcb *c) {
     while (c->flight && seq_lt(c->snd_nxt, data_end(c))) {
         struct piece p = next_piece(c);
-        if (p.len == 0 ||
-            !tcp_emit_data(c, c->snd_nxt, p.len, push_at(c, c->snd_nxt + p.len), p.segment))
+        uint32_t from = c->snd_nxt, end = from + p.len;
+        bool fin = c->fin_queued && end == data_end(c) && !p.segment;
+        uint8_t flags = (uint8_t)(push_at(c, end) | (fin ? SEG_FIN : 0));
+        if (p.len == 0 || !tcp_emit_data(c, from, p.len, flags, p.segment))
             return;
-        sent(c, p.len, p.len);
+        sent(c, p.len + fin, p.len);
         uint32_t first = p.segment ? p.segment : p.len;
-        tcp_path_sent(c, c->snd_max - p.len + first, first);
+        tcp_path_sent(c, from + first, first);
     }
     /* Not behind a probe: only one octet goes beyond a closed window. */
     bool within = seq_le(c->snd_nxt, c->snd_una + c->snd_wnd);
@@ -214,6 +217,8 @@ static void arm_retransmit(struct tcb *c) {
         tcb_deadline(c, TCP_D_RTX, 0);
     else if (!c->deadline_ms[TCP_D_RTX])
         tcb_deadline(c, TCP_D_RTX, c->stack->now_ns + tcp_rto_ns(c));
+    if (c->unsent)
+        tcp_retry_soon(c);
 }
 
 /* The window has opened enough to be worth telling, and the field has room to tell it. */
@@ -253,6 +258,7 @@ static void arm_tail_probe(struct tcb *c) {
 void tcp_output(struct tcb *c) {
     if (!c->stack->config.long_way && tcp_output_predicted(c))
         return;
+    c->unsent = false;
     if (c->state == TCP_SYN_SENT || c->state == TCP_SYN_RECEIVED) {
         send_syn(c);
         return;

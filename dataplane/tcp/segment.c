@@ -143,14 +143,17 @@ static bool emit(struct tcb *c, uint32_t seq, uint32_t len, uint8_t flags, uint8
                  uint32_t segment) {
     struct tcp_stack *t = c->stack;
     struct rte_mbuf *m = net_tx_alloc(t->net);
-    if (!m)
+    if (!m) {
+        c->unsent = true;
         return false;
+    }
     uint8_t *head = rte_pktmbuf_mtod(m, uint8_t *);
     assert(rte_pktmbuf_tailroom(m) >= sizeof(struct rte_tcp_hdr) + TCP_OPTIONS_MAX);
     uint32_t opt = put_options(c, head + sizeof(struct rte_tcp_hdr), flags);
     m->data_len = (uint16_t)(sizeof(struct rte_tcp_hdr) + opt);
     m->pkt_len = m->data_len;
     if (!put_payload(c, m, seq, len)) {
+        c->unsent = true;
         rte_pktmbuf_free(m);
         return false;
     }

@@ -255,6 +255,8 @@ static bool port_is_taken(struct tcp_stack *t, const struct net_route *route, ui
                           const struct ip_addr *remote, uint16_t rport) {
     const struct flow_key k = {route->src, *remote, port, rport, 0};
     uint64_t hash = flow_hash(t->key, &k);
+    flow_prefetch(&t->flows, hash); /* nobody has looked there lately: both at once */
+    flow_prefetch(&t->tw.flows, hash);
     return tcp_is_listening(t, port) || tcb_find_hashed(t, &k, hash) || tw_find(&t->tw, hash);
 }
 

@@ -60,6 +60,8 @@ struct tcb {
     bool marked : 1; /* on the output list */
     bool dead : 1;   /* to be freed at the flush */
     bool ack_now : 1, probe_now : 1, keepalive_now : 1;
+    bool unsent : 1;     /* something was to go, and there was no packet buffer */
+    uint8_t lives : 2;   /* of a released one: how often it was given more time */
     bool ack_later : 1;  /* an ACK is owed and waits for data to ride on */
     bool ack_listed : 1; /* on one of the stack's lists of such */
     bool want_write : 1, fin_queued : 1, fin_received : 1, fin_acked : 1, passive : 1;

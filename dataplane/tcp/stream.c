@@ -3,8 +3,6 @@
 #include "tcb.h"
 #include <stdio.h>
 
-static const uint64_t RELEASED_LIFE_NS = UINT64_C(30000000000);
-
 static bool has_live(const struct tcb *c) {
     return c->stack->live_tcb == c && c->stack->live_len;
 }
@@ -102,7 +100,7 @@ static void op_release(void *s) {
     if (c->flight)
         bq_clear(&c->flight->rcv, &t->blocks);
     op_shutdown(s);
-    tcb_deadline(c, TCP_D_LIFE, t->now_ns + RELEASED_LIFE_NS);
+    tcb_live_on(c);
     tcb_mark(c);
     if (c->fin_acked && c->fin_received)
         tcp_enter_time_wait(c);

@@ -30,6 +30,11 @@ void tcb_rest(struct tcb *c);
 
 /* timers.c */
 void tcb_deadline(struct tcb *c, enum tcp_deadline which, uint64_t at_ns);
+/* So long a connection may still take that nobody owns. */
+void tcb_live_on(struct tcb *c);
+/* The last output pass left something for want of a packet buffer: the timer looks again
+ * soon where no answer of the peer's would. */
+void tcp_retry_soon(struct tcb *c);
 /* The flight's own: a tail loss probe or the reordering window; 0 of TCP_LT_NONE: none. */
 void tcp_loss_deadline(struct tcb *c, enum tcp_loss_timer which, uint32_t wait_us);
 void tcp_tail_probe_deadline(struct tcb *c, uint32_t rto_us); /* RFC 8985 section 7.2 */

@@ -7,6 +7,7 @@ enum {
     RTO_MIN_MS = 200,
     RTO_MAX_MS = 60000,
     PERSIST_PROBES = 8, /* that go unanswered before the user timeout, at the least */
+    RELEASED_LIFE_MS = 30000,
     KEEPALIVE_PROBES = 4,
     KEEPALIVE_INTERVAL_MS = 5000,
 };
@@ -115,8 +116,25 @@ static uint64_t again_ns(const struct tcb *c) {
     return c->snd_wnd == 0 && !is_opening(c) && rto_ns > most_ns ? most_ns : rto_ns;
 }
 
+/* For want of a packet buffer the last output pass left something, and no answer of the
+ * peer's is awaited for it. */
+static bool waits_for_memory(const struct tcb *c) {
+    return c->unsent && !is_opening(c) &&
+           (c->snd_una == c->snd_max || (c->flight && c->flight->board.lost_bytes));
+}
+
+void tcp_retry_soon(struct tcb *c) {
+    enum { SOON_MS = 500 };
+    uint64_t rto_ns = tcp_rto_ns(c), at_ns = c->stack->now_ns + ms(SOON_MS);
+    if (waits_for_memory(c) && rto_ns > ms(SOON_MS))
+        tcb_deadline(c, TCP_D_RTX, at_ns);
+}
+
 static void rtx_fired(struct tcb *c) {
-    bool opening = is_opening(c);
+    bool opening = is_opening(c), unsent = waits_for_memory(c);
+    c->unsent = false;
+    if (unsent)
+        tcb_mark(c);
     if (!opening && tcb_is_quiet(c)) {
         tcb_rest(c);
         tcp_tell_room(c); /* memory was short when the owner wrote */
@@ -135,11 +153,13 @@ static void rtx_fired(struct tcb *c) {
         c->snd_nxt = c->iss;
     if (!opening && c->snd_wnd == 0)
         c->probe_now = true;
-    else
+    else if (!unsent)
         tcp_recovery_timeout(c);
-    c->backoff++;
-    if (c->snd_wnd)
-        tcp_path_timeout(c);
+    if (!unsent) { /* else nothing was lost, and memory comes back sooner than a peer does */
+        c->backoff++;
+        if (c->snd_wnd)
+            tcp_path_timeout(c);
+    }
     tcb_deadline(c, TCP_D_RTX, c->stack->now_ns + again_ns(c));
     tcb_mark(c);
 }
@@ -182,6 +202,22 @@ static void loss_fired(struct tcb *c) {
     tcb_mark(c);
 }
 
+void tcb_live_on(struct tcb *c) {
+    tcb_deadline(c, TCP_D_LIFE, c->stack->now_ns + ms(RELEASED_LIFE_MS));
+}
+
+/* A released connection whose data still gets through has more time, four times as much at
+ * most: no less than RFC 1122 section 4.2.3.5 gives it (100 s). */
+static bool lives_on(struct tcb *c) {
+    enum { LIVES_MORE = 3 };
+    if (c->user || c->snd_una == c->snd_max || c->lives == LIVES_MORE ||
+        c->stack->now_ns - c->flight->unacked_since_ns > ms(RELEASED_LIFE_MS))
+        return false;
+    c->lives++;
+    tcb_live_on(c);
+    return true;
+}
+
 static bool is_due(uint32_t at_ms, uint32_t now_ms) {
     return (int32_t)(at_ms - now_ms) <= 0;
 }
@@ -202,7 +238,7 @@ void tcp_timer_fired(void *stack, struct timer *timer) {
             keepalive_fired(c);
         else if (c->user && c->fin_acked && c->fin_received)
             tcp_finish_if_done(c);
-        else
+        else if (!lives_on(c))
             tcb_end(c, STREAM_END_TIMEOUT);
     }
     if (!c->dead)

@@ -35,6 +35,8 @@ static void forget(struct tcp_stack *t, struct tw_entry *e) {
         w->head++;
     if (w->head == w->tail) /* touch no more of the ring than is needed */
         w->head = w->tail = 0;
+    else /* the next to go */
+        flow_prefetch(&w->flows, entry_at(w, w->head)->flow);
     tgw_gauge(t->counters, TGW_C_tcp_time_wait, tw_count(w));
 }
 

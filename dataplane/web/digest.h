@@ -1,6 +1,6 @@
-/* SHA-1 for the handshake (RFC 6455 section 4.2.2), SHA-256 for tokens. OpenSSL 3 looks a method
- * up by name for each digest unless it is given one that was fetched, which costs three times
- * the hashing of a line: these are fetched once a process, by whoever comes first, and kept. */
+/* SHA-1 for the handshake (RFC 6455 section 4.2.2), SHA-256 for tokens. By OpenSSL's functions of
+ * before 3.0, which it calls deprecated: what came after them allocates two objects a digest and
+ * clears them, which costs more than the hashing of a line. */
 #ifndef TGW_WEB_DIGEST_H
 #define TGW_WEB_DIGEST_H
 
@@ -10,7 +10,7 @@
 
 enum { DIGEST_SHA1_BYTES = 20, DIGEST_SHA256_BYTES = 32 };
 
-/* False: OpenSSL has no such method, or no memory; `out` is all zero then. */
+/* False: `out` is not to be used. */
 bool digest_sha1(const void *data, size_t len, uint8_t out[DIGEST_SHA1_BYTES]);
 bool digest_sha256(const void *data, size_t len, uint8_t out[DIGEST_SHA256_BYTES]);
 

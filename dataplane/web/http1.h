@@ -53,6 +53,9 @@ struct http1_answer {
 bool http1_answer_parse(const uint8_t *head, size_t len, const char *ws_key, const char *protocol,
                         struct http1_answer *a);
 
+/* 16 bytes in base64 (RFC 6455 section 4.1). */
+bool http1_key_is_valid(struct text key);
+
 /* The token characters of RFC 9110 section 5.6.2. */
 bool http1_is_tchar(char c);
 
@@ -62,14 +65,26 @@ struct text_out {
     size_t size, len;
     bool overflow;
 };
-void text_putn(struct text_out *o, const char *s, size_t n);
+static inline void text_putn(struct text_out *o, const char *s, size_t n) {
+    if (o->overflow || n > o->size - o->len) {
+        o->overflow = true;
+        return;
+    }
+    memcpy(o->at + o->len, s, n);
+    o->len += n;
+}
 static inline void text_put(struct text_out *o, const char *s) {
     text_putn(o, s, strlen(s)); /* known when it is built, mostly */
 }
 void text_put_number(struct text_out *o, uint32_t n);
 void text_put_hex(struct text_out *o, const uint8_t *data, size_t len);
 /* "name: value" and CRLF. */
-void text_put_field(struct text_out *o, const char *name, const char *value);
+static inline void text_put_field(struct text_out *o, const char *name, const char *value) {
+    text_put(o, name);
+    text_put(o, ": ");
+    text_put(o, value);
+    text_put(o, "\r\n");
+}
 __attribute__((format(printf, 2, 3))) void text_printf(struct text_out *o, const char *fmt, ...);
 
 /* "HTTP/1.1 101 ..." for `key`, echoing `protocol` when its len is not 0. */

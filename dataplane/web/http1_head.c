@@ -1,15 +1,6 @@
 /* Lines, fields and lists of a head (RFC 9112 section 2.2 and 5). */
 #include "http1_priv.h"
 #include <string.h>
-#include <strings.h>
-
-bool text_is(struct text t, const char *s) {
-    return t.len == strlen(s) && memcmp(t.at, s, t.len) == 0;
-}
-
-bool text_is_ci(struct text t, const char *s) {
-    return t.len == strlen(s) && strncasecmp(t.at, s, t.len) == 0;
-}
 
 /* What a byte may be in a head: of a token (RFC 9110 section 5.6.2), or none of a line. */
 enum { TCHAR = 1, CONTROL = 2 };
@@ -24,14 +15,30 @@ bool http1_is_tchar(char c) {
     return kind[(unsigned char)c] == TCHAR;
 }
 
+/* From one CR to the next: lines are longer than what memchr() needs to get going. */
 size_t http1_head_bytes(const uint8_t *data, size_t len, size_t seen) {
-    size_t from = seen > 3 ? seen - 3 : 0;
-    const uint8_t *at = len > from ? memmem(data + from, len - from, "\r\n\r\n", 4) : NULL;
-    return at ? (size_t)(at - data) + 4 : 0;
+    const uint8_t *at = data + (seen > 3 ? seen - 3 : 0), *end = data + len;
+    while (end - at >= 4 && (at = memchr(at, '\r', (size_t)(end - at) - 3))) {
+        if (memcmp(at, "\r\n\r\n", 4) == 0)
+            return (size_t)(at - data) + 4;
+        at++;
+    }
+    return 0;
 }
 
-bool head_line(struct head *h, struct text *line) {
-    const char *at = h->at;
+/* A byte below a blank or a DEL among eight: a tab too, which is looked at again. */
+static bool has_control(const char *at) {
+    const uint64_t ones = UINT64_MAX / 255, tops = ones << 7;
+    uint64_t x;
+    memcpy(&x, at, sizeof(x));
+    uint64_t del = x ^ 0x7f * ones;
+    return ((x - 0x20 * ones) & ~x & tops) || ((del - ones) & ~del & tops);
+}
+
+/* As head_line; what lies before `at` has no control byte. */
+static bool line_from(struct head *h, const char *at, struct text *line) {
+    while (h->end - at >= 8 && !has_control(at))
+        at += 8;
     while (at < h->end && kind[(unsigned char)*at] != CONTROL)
         at++;
     if (h->end - at < 2 || at[0] != '\r' || at[1] != '\n') {
@@ -41,6 +48,10 @@ bool head_line(struct head *h, struct text *line) {
     *line = (struct text){h->at, (size_t)(at - h->at)};
     h->at = at + 2;
     return true;
+}
+
+bool head_line(struct head *h, struct text *line) {
+    return line_from(h, h->at, line);
 }
 
 static struct text trim(struct text t) {
@@ -53,17 +64,16 @@ static struct text trim(struct text t) {
 
 int head_field(struct head *h, struct text *name, struct text *value) {
     struct text line;
-    if (!head_line(h, &line))
+    const char *colon = h->at;
+    while (colon < h->end && kind[(unsigned char)*colon] == TCHAR)
+        colon++;
+    if (!line_from(h, colon, &line))
         return -1;
     if (line.len == 0)
         return 0;
-    const char *colon = memchr(line.at, ':', line.len);
-    if (!colon || colon == line.at)
-        return -1;
     *name = (struct text){line.at, (size_t)(colon - line.at)};
-    for (size_t i = 0; i < name->len; i++)
-        if (!http1_is_tchar(name->at[i]))
-            return -1; /* a folded line begins with a blank: refused here too */
+    if (name->len == 0 || name->len == line.len || *colon != ':')
+        return -1; /* a folded line begins with a blank: refused here too */
     *value = trim((struct text){colon + 1, line.len - name->len - 1});
     return 1;
 }

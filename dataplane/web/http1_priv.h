@@ -3,14 +3,20 @@
 #define TGW_WEB_HTTP1_PRIV_H
 
 #include "web/http1.h"
+#include <strings.h>
 
 /* The rest of a head that is known to end in an empty line. */
 struct head {
     const char *at, *end;
 };
 
-bool text_is(struct text t, const char *s);    /* case matters */
-bool text_is_ci(struct text t, const char *s); /* ASCII case does not */
+/* Case matters; ASCII case does not. In here, as a length is known when it is built, mostly. */
+static inline bool text_is(struct text t, const char *s) {
+    return t.len == strlen(s) && memcmp(t.at, s, t.len) == 0;
+}
+static inline bool text_is_ci(struct text t, const char *s) {
+    return t.len == strlen(s) && strncasecmp(t.at, s, t.len) == 0;
+}
 /* One line without its CRLF; false at a bare CR, LF or NUL inside. */
 bool head_line(struct head *h, struct text *line);
 /* Next field. 1: *name and *value (blanks trimmed); 0: end of the head; -1: malformed. */

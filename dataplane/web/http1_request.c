@@ -1,7 +1,6 @@
 /* The request head: what the contract's section 1 asks of it. */
 #include "contract/event.h" /* enum tgw_frame_mode */
 #include "http1_priv.h"
-#include <openssl/evp.h>
 #include <string.h>
 
 /* What the fields said, before any of it is judged. */
@@ -234,10 +233,15 @@ static bool request_line(struct head *h, struct http1_request *r, struct text *t
     return text_is(version, "HTTP/1.1");
 }
 
-static bool key_is_valid(struct text key) {
-    unsigned char raw[24];
-    return key.len == 24 && key.at[22] == '=' && key.at[23] == '=' && key.at[21] != '=' &&
-           EVP_DecodeBlock(raw, (const unsigned char *)key.at, 24) == 18;
+bool http1_key_is_valid(struct text key) {
+    if (key.len != 24 || key.at[22] != '=' || key.at[23] != '=')
+        return false;
+    for (size_t i = 0; i < 22; i++) {
+        char c = key.at[i], letter = (char)(c | 0x20);
+        if (!(letter >= 'a' && letter <= 'z') && !(c >= '/' && c <= '9') && c != '+')
+            return false;
+    }
+    return true;
 }
 
 static enum tgw_reason check_token(struct http1_request *r, const struct fields *f) {
@@ -254,7 +258,7 @@ static enum tgw_reason check_token(struct http1_request *r, const struct fields 
 static enum tgw_reason check_upgrade(struct http1_request *r, const struct fields *f) {
     if (!f->upgrade_websocket || !f->connection_upgrade || !f->version_13 || f->versions != 1)
         return TGW_R_upgrade_required;
-    if (f->keys == 0 || !key_is_valid(r->ws_key))
+    if (f->keys == 0 || !http1_key_is_valid(r->ws_key))
         return TGW_R_malformed;
     if (r->protocol_v1)
         r->mode = TGW_MODE_CHANNEL;

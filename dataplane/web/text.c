@@ -3,15 +3,6 @@
 #include <stdio.h>
 #include <string.h>
 
-void text_putn(struct text_out *o, const char *s, size_t n) {
-    if (o->overflow || n > o->size - o->len) {
-        o->overflow = true;
-        return;
-    }
-    memcpy(o->at + o->len, s, n);
-    o->len += n;
-}
-
 void text_put_number(struct text_out *o, uint32_t n) {
     char digits[10];
     size_t at = sizeof(digits);
@@ -27,13 +18,6 @@ void text_put_hex(struct text_out *o, const uint8_t *data, size_t len) {
         const char pair[2] = {digit[data[i] >> 4], digit[data[i] & 15]};
         text_putn(o, pair, sizeof(pair));
     }
-}
-
-void text_put_field(struct text_out *o, const char *name, const char *value) {
-    text_put(o, name);
-    text_put(o, ": ");
-    text_put(o, value);
-    text_put(o, "\r\n");
 }
 
 void text_printf(struct text_out *o, const char *fmt, ...) {

@@ -4,9 +4,9 @@
 #include <string.h>
 
 void ws_parser_init(struct ws_parser *p, enum ws_sender sender, uint32_t payload_max) {
-    uint8_t bits = payload_max == UINT32_MAX ? 64 : 0;
-    while (bits < 64 && UINT64_C(1) << bits < payload_max)
-        bits++;
+    uint8_t bits = payload_max < 2 ? 0 : (uint8_t)(32 - __builtin_clz(payload_max - 1));
+    if (payload_max == UINT32_MAX)
+        bits = 64;
     *p = (struct ws_parser){.sender = (uint8_t)sender, .payload_bits = bits};
 }
 
@@ -150,7 +150,7 @@ bool ws_close_parse(const uint8_t *payload, size_t len, uint16_t *code) {
 
 void ws_accept(const char *key, size_t len, char out[29]) {
     static const char guid[] = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
-    unsigned char text[64 + sizeof(guid)], digest[DIGEST_SHA1_BYTES];
+    unsigned char text[64 + sizeof(guid)], digest[DIGEST_SHA1_BYTES] = {0};
     if (len > 64)
         len = 64;
     memcpy(text, key, len);

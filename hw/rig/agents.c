@@ -37,10 +37,13 @@ static void end(struct agent *a) {
 }
 
 static struct text field(const char *head, size_t len, const char *name) {
+    const char *end = head + len, *next;
     size_t n = strlen(name);
-    const char *at = memmem(head, len, name, n);
-    const char *line = at ? memmem(at, len - (size_t)(at - head), "\r\n", 2) : NULL;
-    return line ? (struct text){at + n, (size_t)(line - at) - n} : (struct text){NULL, 0};
+    for (const char *line = head; (next = memchr(line, '\r', (size_t)(end - line)));
+         line = next + 2)
+        if ((size_t)(next - line) >= n && memcmp(line, name, n) == 0)
+            return (struct text){line + n, (size_t)(next - line) - n};
+    return (struct text){NULL, 0};
 }
 
 /* False: the session is gone. */

@@ -88,13 +88,17 @@ static void on_connected(void *user) {
     struct browsers *all = b->all;
     struct token token;
     char head[512];
+    struct text_out o = {.at = head, .size = sizeof(head)};
     tokens_get(&all->tokens, b->token, &token);
-    int n = snprintf(head, sizeof(head),
-                     "GET /ws/terminal/%s HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\n"
-                     "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
-                     "Sec-WebSocket-Key: %s\r\nSec-WebSocket-Protocol: %s\r\n\r\n",
-                     token.allocation, all->host, WS_KEY, token.token);
-    b->stream.ops->write(b->stream.impl, head, (size_t)n);
+    text_put(&o, "GET /ws/terminal/");
+    text_put(&o, token.allocation);
+    text_put(&o, " HTTP/1.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                 "Sec-WebSocket-Version: 13\r\n");
+    text_put_field(&o, "Host", all->host);
+    text_put_field(&o, "Sec-WebSocket-Key", WS_KEY);
+    text_put_field(&o, "Sec-WebSocket-Protocol", token.token);
+    text_put(&o, "\r\n");
+    b->stream.ops->write(b->stream.impl, o.at, o.len);
     became(b, BROWSER_UPGRADING);
 }
 

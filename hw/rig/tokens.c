@@ -1,4 +1,5 @@
 #include "tokens.h"
+#include "web/http1.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -54,12 +55,22 @@ bool tokens_take(struct tokens *t, uint32_t *number) {
     return true;
 }
 
+/* One of as many as there are numbers; printf would be the dearest part of a session here. */
+static void make(uint32_t number, struct token *out) {
+    static const char name[] = "rig-token-0000000000";
+    struct text_out o = {.at = out->allocation, .size = sizeof(out->allocation) - 1};
+    text_put(&o, "rig-");
+    text_put_number(&o, number % MADE_ALLOCATIONS);
+    out->allocation[o.len] = 0;
+    memcpy(out->token, name, sizeof(name));
+    for (size_t at = sizeof(name) - 1; number; number /= 10)
+        out->token[--at] = (char)('0' + number % 10);
+}
+
 void tokens_get(const struct tokens *t, uint32_t number, struct token *out) {
     *out = (struct token){"", ""};
-    if (t->text) {
+    if (t->text)
         sscanf(t->text + t->line[number], "%64s %64s", out->allocation, out->token);
-        return;
-    }
-    snprintf(out->allocation, sizeof(out->allocation), "rig-%u", number % MADE_ALLOCATIONS);
-    snprintf(out->token, sizeof(out->token), "rig-token-%010u", number);
+    else
+        make(number, out);
 }

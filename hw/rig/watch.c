@@ -31,23 +31,28 @@ static void next_agent(struct watch *w, struct tgw_endpoint *out) {
     out->addr[15] = (uint8_t)(out->addr[15] + 1 + w->agent_next++ % w->agent_hosts);
 }
 
+static void put_hex(char *out, uint64_t n, int digits) {
+    for (out[digits] = 0; digits--; n >>= 4)
+        out[digits] = "0123456789abcdef"[n & 15];
+}
+
 static void on_event(void *ctx, uint32_t core, const union tgw_event *e) {
     static union tgw_cmd cmd; /* mostly empty texts: filled in once */
     struct watch *w = ctx;
     struct tgw_cmd_verdict *v = &cmd.verdict;
     if (e->msg.type != TGW_EV_AUTH)
         return;
-    v->msg = (struct tgw_msg){.type = TGW_CMD_VERDICT, .len = sizeof(*v)};
     v->handle = e->auth.handle;
     v->reason = TGW_OK;
     next_agent(w, &v->agent);
     memcpy(v->ident.allocation_id, e->auth.allocation_id, sizeof(v->ident.allocation_id));
-    snprintf(v->ident.session_id, sizeof(v->ident.session_id), "%016lx", e->auth.handle);
-    snprintf(v->ident.correlation_id, sizeof(v->ident.correlation_id), "rig-%016lx",
-             e->auth.handle);
-    snprintf(v->ident.trace_id, sizeof(v->ident.trace_id), "%032lx", e->auth.handle);
+    put_hex(v->ident.session_id, e->auth.handle, 16);
+    memcpy(v->ident.correlation_id, "rig-", 4);
+    put_hex(v->ident.correlation_id + 4, e->auth.handle, 16);
+    put_hex(v->ident.trace_id, e->auth.handle, 32);
     memcpy(v->ident.user_id, "rig", 4);
     memcpy(v->grant, "rig", 4);
+    v->msg = (struct tgw_msg){.type = TGW_CMD_VERDICT, .len = tgw_verdict_bytes(v)};
     w->lost += !bridge_send(&w->bridge, core, &v->msg);
 }
 

@@ -64,7 +64,7 @@ static void tell(unsigned n, enum token_state state) {
 static void request(uint32_t index, uint8_t source) {
     struct tgw_ev_auth e = {.handle = tgw_handle_make(0, 1, index), .allocation_id = "a"};
     e.remote = (struct tgw_endpoint){.addr = {[10] = 0xff, [11] = 0xff, 10, 0, 0, source}};
-    bench_say(0, &e.msg, TGW_EV_AUTH, sizeof(e), 0);
+    bench_say(0, &e.msg, TGW_EV_AUTH, tgw_auth_bytes(&e), 0);
     bench_turn(1000);
 }
 
@@ -75,6 +75,7 @@ static int verdict(uint32_t index) {
         return -1;
     CU_ASSERT_EQUAL(cmd.verdict.handle, tgw_handle_make(0, 1, index));
     CU_ASSERT_EQUAL(cmd.verdict.grant[0] != 0, cmd.verdict.reason == TGW_OK);
+    CU_ASSERT_EQUAL(cmd.msg.len, tgw_verdict_bytes(&cmd.verdict));
     return cmd.verdict.reason;
 }
 
@@ -92,6 +93,24 @@ static void verdicts_come_in_the_stores_order(void) {
     request(3, 1);
     tell(2, TOKEN_NO_STORE);
     CU_ASSERT_EQUAL(verdict(3), TGW_R_token_store_unavailable);
+    bench_end();
+}
+
+/* All of it but the origin must be there. */
+static void a_request_that_is_cut_short_is_none(void) {
+    union tgw_event e = {.auth = {.handle = tgw_handle_make(0, 1, 1), .allocation_id = "a"}};
+    const size_t origin_at = offsetof(struct tgw_ev_auth, origin);
+    begin_slow("");
+    for (int i = 0; i < 2; i++) {
+        bench_say(0, &e.msg, TGW_EV_AUTH, i ? sizeof(e.auth) + 1 : origin_at, 0);
+        bench_turn(1000);
+        CU_ASSERT_EQUAL(slow.asked, 0);
+    }
+    bench_say(0, &e.msg, TGW_EV_AUTH, origin_at + 1, 0);
+    bench_turn(1000);
+    CU_ASSERT_EQUAL(slow.asked, 1);
+    tell(0, TOKEN_VALID);
+    CU_ASSERT_EQUAL(verdict(1), TGW_OK);
     bench_end();
 }
 
@@ -219,6 +238,7 @@ static void the_share_is_stable(void) {
 int main(void) {
     static const struct suite_case cases[] = {
         {"verdicts come in the store's order", verdicts_come_in_the_stores_order},
+        {"a request that is cut short is none", a_request_that_is_cut_short_is_none},
         {"nobody waits for some", nobody_waits_for_some},
         {"users have so many sessions", users_have_so_many_sessions},
         {"users ask so often", users_ask_so_often},

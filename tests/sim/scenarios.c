@@ -90,6 +90,10 @@ const struct find finds[] = {
     {"stall", 31680964, "the same"},
     {"mtu-hole", 30301396, "the end of the data in a black hole: not a full segment, never made smaller"},
     {"mtu-hole", 30459685, "the same, cut by the peer's window"},
+    {"starve", 60152492, "want of packet buffers was taken for loss: two tries in the user timeout"},
+    {"gateway", 60053577, "a released leg had 30 s, though its data got through"},
+    {"gateway-rough", 60092998, "the simulated browser's pause ended while its host slept"},
+    {"gateway-rough", 60160818, "the same"},
 };
 const unsigned find_count = sizeof(finds) / sizeof(finds[0]);
 /* clang-format on */

@@ -137,6 +137,7 @@ static bool take_frame(struct terminal *t) {
 static void read_all(struct terminal *t) {
     if (now(t) < t->pause_until_ns)
         return;
+    t->pause_until_ns = 0;
     while (!t->upgraded && !t->refused)
         if (!take_head(t))
             return;
@@ -245,10 +246,11 @@ uint64_t terminal_next(const struct terminal *t) {
         return UINT64_MAX;
     if (!t->opened)
         return t->connect_ns;
-    uint64_t next = now(t) < t->pause_until_ns ? t->pause_until_ns : UINT64_MAX;
+    /* What was due while the host slept is due still. */
+    uint64_t next = t->pause_until_ns ? t->pause_until_ns : UINT64_MAX;
     bool writes =
         t->upgraded && t->sent < t->send_bytes && t->out_off == t->out_len && !t->close_sent;
-    return writes && t->next_write_ns > now(t) && t->next_write_ns < next ? t->next_write_ns : next;
+    return writes && t->next_write_ns < next ? t->next_write_ns : next;
 }
 
 void terminal_turn(struct terminal *t) {

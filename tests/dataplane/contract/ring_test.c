@@ -81,6 +81,20 @@ static void a_new_side_goes_on_where_the_old_one_stopped(void) {
     free(f.ring);
 }
 
+static void a_text_is_checked_at_every_place(void) {
+    char text[24] = "abcdefghijklmnopqrs";
+    CU_ASSERT_TRUE(tgw_text_valid(text, sizeof(text)) && !tgw_text_valid(text, 19));
+    for (int at = 0; at < 19; at++) {
+        char was = text[at];
+        for (int c = 1; c < 256; c++) {
+            text[at] = (char)c;
+            CU_ASSERT_EQUAL(tgw_text_valid(text, sizeof(text)),
+                            c >= 0x21 && c <= 0x7e && c != '"' && c != '\\');
+        }
+        text[at] = was;
+    }
+}
+
 int main(void) {
     static const struct suite_case cases[] = {
         {"keeps order and refuses when full", keeps_order_and_refuses_when_full},
@@ -88,6 +102,7 @@ int main(void) {
         {"skips impossible lengths", skips_impossible_lengths},
         {"a new side goes on where the old one stopped",
          a_new_side_goes_on_where_the_old_one_stopped},
+        {"a text is checked at every place", a_text_is_checked_at_every_place},
     };
     return suite_run("contract/ring", cases, sizeof(cases) / sizeof(cases[0]));
 }

@@ -255,6 +255,73 @@ static void used_neighbour_is_probed_by_unicast(void) {
     end();
 }
 
+/* An ARP answer of a machine whose address ends with `last`. */
+static void answer_as(const char *who, uint8_t last) {
+    frame_arp(&f, 2, who, "198.18.0.2");
+    f.b[11] = f.b[27] = last;
+    rig_send(r, 0, &f);
+}
+
+/* Packets in turn to two of them: the one found last is not the other. */
+static void each_neighbour_gets_its_own(void) {
+    begin();
+    rig_output_by(r, "198.18.0.2", "198.18.0.10", 0);
+    rig_output_by(r, "198.18.0.2", "198.18.0.11", 0);
+    answer_as("198.18.0.10", 10);
+    answer_as("198.18.0.11", 11);
+    rig_drain(r);
+    for (int k = 0; k < 6; k++) {
+        rig_output_by(r, "198.18.0.2", k & 1 ? "198.18.0.11" : "198.18.0.10", 0);
+        CU_ASSERT_TRUE_FATAL(rig_recv(r, 0, &out));
+        CU_ASSERT_EQUAL(out.len, 54);
+        CU_ASSERT_EQUAL(out.b[5], k & 1 ? 11 : 10);
+    }
+    end();
+}
+
+/* Whose place was taken by others is asked for again, though found last. */
+static void who_was_pushed_out_is_asked_for_again(void) {
+    char peer[32];
+    begin();
+    rig_output_by(r, "198.18.0.2", "198.18.0.10", 0);
+    answer_as("198.18.0.10", 10);
+    rig_output_by(r, "198.18.0.2", "198.18.0.10", 0);
+    rig_wait_ms(r, 20);
+    for (int k = 0x100; k < 0x1100; k++) {
+        snprintf(peer, sizeof(peer), "fd18::%x", (unsigned)k);
+        rig_output(r, "fd18::2", peer);
+        frame_ndp(&f, peer, "fd18::2", 136, 0x60, peer);
+        rig_send(r, 0, &f);
+        rig_drain(r);
+    }
+    rig_output_by(r, "198.18.0.2", "198.18.0.10", 0);
+    CU_ASSERT_TRUE_FATAL(rig_recv(r, 0, &out));
+    CU_ASSERT_EQUAL(out.b[13], 0x06);
+    CU_ASSERT_EQUAL(out.b[0], 0xff);
+    CU_ASSERT_FALSE(rig_recv(r, 0, &out));
+    end();
+}
+
+/* Another machine may have the address now. */
+static void neighbours_are_asked_for_when_the_link_returns(void) {
+    begin();
+    rig_output_by(r, "198.18.0.2", "198.18.0.10", 0);
+    answer_as("198.18.0.10", 10);
+    rig_output_by(r, "198.18.0.2", "198.18.0.10", 0);
+    net_link_returned(r->net, r->now_ns);
+    rig_drain(r);
+    rig_output_by(r, "198.18.0.2", "198.18.0.10", 0);
+    CU_ASSERT_TRUE_FATAL(rig_recv(r, 0, &out));
+    CU_ASSERT_EQUAL(out.b[13], 0x06);
+    CU_ASSERT_EQUAL(out.b[0], 0xff);
+    CU_ASSERT_FALSE(rig_recv(r, 0, &out));
+    answer_as("198.18.0.10", 77);
+    CU_ASSERT_TRUE_FATAL(rig_recv(r, 0, &out));
+    CU_ASSERT_EQUAL(out.len, 54);
+    CU_ASSERT_EQUAL(out.b[5], 77);
+    end();
+}
+
 static void unasked_answer_makes_no_entry(void) {
     begin();
     frame_arp(&f, 2, "198.18.0.1", "198.18.0.2");
@@ -383,6 +450,10 @@ int main(void) {
         {"range is ours", range_is_ours},
         {"packets wait for NDP", packets_wait_for_ndp},
         {"silent neighbour is given up", silent_neighbour_is_given_up},
+        {"each neighbour gets its own", each_neighbour_gets_its_own},
+        {"who was pushed out is asked for again", who_was_pushed_out_is_asked_for_again},
+        {"neighbours are asked for when the link returns",
+         neighbours_are_asked_for_when_the_link_returns},
         {"used neighbour is probed by unicast", used_neighbour_is_probed_by_unicast},
         {"unasked answer makes no entry", unasked_answer_makes_no_entry},
         {"routes are chosen", routes_are_chosen},

@@ -127,7 +127,7 @@ void rig_wait_ms(struct rig *r, unsigned ms) {
     }
 }
 
-void rig_output(struct rig *r, const char *src, const char *dst) {
+void rig_output_by(struct rig *r, const char *src, const char *dst, uint8_t iface) {
     struct ip_addr s = rig_addr(src), d = rig_addr(dst);
     struct rte_mbuf *m = net_tx_alloc(r->net);
     uint8_t *p = (uint8_t *)rte_pktmbuf_append(m, 20);
@@ -135,6 +135,10 @@ void rig_output(struct rig *r, const char *src, const char *dst) {
     p[1] = 80;
     p[3] = 99;
     p[12] = 0x50;
-    net_output(r->net, r->now_ns, m, &s, &d, 0, 0xff);
+    net_output(r->net, r->now_ns, m, &s, &d, 0, iface);
     net_flush(r->net);
+}
+
+void rig_output(struct rig *r, const char *src, const char *dst) {
+    rig_output_by(r, src, dst, 0xff);
 }

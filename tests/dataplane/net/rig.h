@@ -43,6 +43,8 @@ void rig_wait_ms(struct rig *r, unsigned ms);
 struct ip_addr rig_addr(const char *text);
 /* A TCP packet of 20 bytes goes from `src` to `dst`. */
 void rig_output(struct rig *r, const char *src, const char *dst);
+/* The same by an interface that is known, as a connection's packets go. */
+void rig_output_by(struct rig *r, const char *src, const char *dst, uint8_t iface);
 
 /* Builders. Ethernet to us from the peer's MAC; checksums right. */
 void frame_arp(struct frame *f, uint16_t op, const char *sender, const char *target);

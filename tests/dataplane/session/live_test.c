@@ -195,6 +195,10 @@ static void the_browser_closes(void) {
     CU_ASSERT_TRUE(next_is(&r, p.agent, WS_TEXT, "exit"));
     CU_ASSERT_TRUE(fake_closed_with(&r, p.agent, 1000, "bye"));
     CU_ASSERT_EQUAL(rig_usage(&r).live, 1);
+    /* Our FIN does not wait for anybody: a server closes first. */
+    CU_ASSERT_TRUE(p.client->released && !p.agent->released);
+    fake_frame(&r, p.agent, WS_TEXT, "logout", 6, false); /* goes nowhere */
+    CU_ASSERT_EQUAL(rig_counter(&r, TGW_C_relay_dropped_bytes), 6);
     send_close(&r, p.agent, 1000, "bye", false);
     expect_gone(&r, &p, TGW_R_client_closed, 1000);
     CU_ASSERT_EQUAL(rig_event(&r, TGW_EV_CLOSED)->closed.bytes_to_agent, 4);
@@ -242,6 +246,21 @@ static void the_agent_closes(void) {
     expect_gone(&r, &p, TGW_R_agent_closed, 1000);
     (void)head;
     (void)got;
+    rig_fini(&r);
+}
+
+/* To the agent the gateway is a client: its FIN comes after the agent's, or with the end. */
+static void the_agents_fin_is_awaited(void) {
+    struct rig r;
+    rig_init(&r, 4);
+    struct pair p = rig_open(&r, "", 0, 0);
+    send_close(&r, p.agent, 1000, "", false);
+    CU_ASSERT_TRUE(!p.client->released && !p.agent->released);
+    fake_fin(&r, p.agent);
+    CU_ASSERT_TRUE(!p.client->released && p.agent->released);
+    CU_ASSERT_EQUAL(rig_usage(&r).live, 1);
+    send_close(&r, p.client, 1000, "", true);
+    expect_gone(&r, &p, TGW_R_agent_closed, 1000);
     rig_fini(&r);
 }
 
@@ -506,6 +525,7 @@ int main(void) {
         {"the browser closes", the_browser_closes},
         {"an empty close stays empty", an_empty_close_stays_empty},
         {"the agent closes after its output", the_agent_closes},
+        {"the agent's FIN is awaited", the_agents_fin_is_awaited},
         {"closing is bounded", closing_is_bounded},
         {"a close waits for its place", a_close_waits_for_its_place},
         {"the browser is lost", the_browser_is_lost},

@@ -380,6 +380,9 @@ void rig_verdict(struct rig *r, tgw_handle h, unsigned reason, uint32_t ttl_s, u
                               .correlation_id = "correlation-1",
                               .trace_id = "0123456789abcdef0123456789abcdef"},
                     .grant = "head.body.signature"}};
+    /* What lies behind a message's end is anything. */
+    cmd.msg.len = tgw_verdict_bytes(&cmd.verdict);
+    memset(cmd.slot + cmd.msg.len, 0xee, sizeof(cmd) - cmd.msg.len);
     session_command(r->table, &cmd);
     session_check(r->table);
 }

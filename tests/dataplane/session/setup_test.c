@@ -282,12 +282,25 @@ static void bad_verdicts_are_not_obeyed(void) {
         .verdict = {.msg = {TGW_CMD_VERDICT, sizeof(cmd.verdict), 0}, .handle = h}};
     memset(cmd.verdict.ident.user_id, 'x', sizeof(cmd.verdict.ident.user_id));
     session_command(r.table, &cmd);
+    /* Good but for its length: none of the grant, a grant without an end, too long. */
+    cmd = (union tgw_cmd){.verdict = {.handle = h,
+                                      .agent.port = 7681,
+                                      .ident = {.allocation_id = "alloc-1", .session_id = "s"},
+                                      .grant = "grant"}};
+    const size_t grant_at = offsetof(struct tgw_cmd_verdict, grant);
+    const size_t lengths[] = {sizeof(cmd.msg), grant_at, grant_at + 5, sizeof(cmd.verdict) + 1};
+    for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
+        cmd.msg = (struct tgw_msg){TGW_CMD_VERDICT, (uint16_t)lengths[i], 0};
+        session_command(r.table, &cmd);
+    }
     cmd = (union tgw_cmd){.msg = {99, sizeof(cmd.msg), 7}};
     session_command(r.table, &cmd);
     CU_ASSERT_EQUAL(rig_event(&r, TGW_EV_DONE)->done.reason, TGW_R_cmd_invalid);
-    CU_ASSERT_EQUAL(rig_reason(&r, TGW_R_cmd_invalid), 7);
+    CU_ASSERT_EQUAL(rig_reason(&r, TGW_R_cmd_invalid), 11);
     CU_ASSERT_EQUAL(r.fakes, before);
     CU_ASSERT_EQUAL(rig_usage(&r).pending, 1);
+    rig_verdict(&r, h, TGW_OK, 0, 0); /* the good one is still taken */
+    CU_ASSERT_EQUAL(r.fakes, before + 1);
     rig_fini(&r);
 }
 

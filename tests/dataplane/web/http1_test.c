@@ -65,6 +65,9 @@ static const struct {
     {"GET /ws/terminal/a HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
      "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: short\r\n" TOKEN "\r\n",
      TGW_R_malformed},
+    {"GET /ws/terminal/a HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+     "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNh=XBsZSBub25jZQ==\r\n" TOKEN "\r\n",
+     TGW_R_malformed},
     {"GET /ws/terminal/a HTTP/1.1\r\n" UP "\r\n", TGW_R_token_missing},
     {"GET /ws/terminal/a HTTP/1.1\r\n" UP "Sec-WebSocket-Protocol: terminal.v1\r\n\r\n",
      TGW_R_token_missing},
@@ -124,6 +127,37 @@ static void refusals(void) {
         if (got != requests[i].reason)
             printf("# request %zu gave %s\n", i, tgw_reason_info(got)->label);
         CU_ASSERT_EQUAL(got, requests[i].reason);
+    }
+}
+
+/* A byte that may not be in a line, at every place of one that is looked at in words. */
+static void a_control_byte_is_found_wherever_it_stands(void) {
+    static const char bad[] = {1, 31, 127, '\n', '\r'};
+    char head[400];
+    struct http1_request r;
+    for (int at = 0; at < 40; at++) {
+        int n = snprintf(head, sizeof(head), "GET /ws/terminal/a HTTP/1.1\r\nX: %.*s", at,
+                         "abcdefghijklmnopqrstuvwxyz \xff~ 0123456789abc");
+        snprintf(head + n, sizeof(head) - (size_t)n, "\tv\r\n" UP TOKEN "\r\n");
+        CU_ASSERT_EQUAL(parse(head, &r), TGW_OK);
+        for (size_t i = 0; i < sizeof(bad); i++) {
+            head[n] = bad[i];
+            CU_ASSERT_EQUAL(parse(head, &r), TGW_R_malformed);
+        }
+        head[n] = 0;
+        CU_ASSERT_EQUAL(http1_request_parse((uint8_t *)head, (size_t)n + 4, &r), TGW_R_malformed);
+    }
+}
+
+static void a_key_is_16_bytes_in_base64(void) {
+    char key[] = "dGhlIHNhbXBsZSBub25jZQ==";
+    const struct text t = {key, 24};
+    CU_ASSERT_TRUE(http1_key_is_valid(t) && !http1_key_is_valid((struct text){key, 23}));
+    for (int c = 0; c < 256; c++) {
+        bool good = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+                    c == '+' || c == '/';
+        key[5] = (char)c;
+        CU_ASSERT_EQUAL(http1_key_is_valid(t), good);
     }
 }
 
@@ -296,6 +330,8 @@ int main(void) {
         {"a browser's request", a_browsers_request},
         {"the subprotocol chooses channel mode", the_subprotocol_chooses_channel_mode},
         {"refusals", refusals},
+        {"a control byte is found wherever it stands", a_control_byte_is_found_wherever_it_stands},
+        {"a key is 16 bytes in base64", a_key_is_16_bytes_in_base64},
         {"a refused request keeps its correlation", a_refused_request_keeps_its_correlation},
         {"the end of a head is found at every split", the_end_of_a_head_is_found_at_every_split},
         {"the error envelope", the_error_envelope},
