@@ -27,9 +27,9 @@ void family_add_options(const struct port_config *c, char out[DEVARGS_BYTES]) {
 
 /* Could a socket on the device be in the fanout group of that number? */
 static bool may_join(unsigned ifindex, uint16_t number) {
-    const int group =
-        number | (PACKET_FANOUT_HASH | PACKET_FANOUT_FLAG_DEFRAG | PACKET_FANOUT_FLAG_ROLLOVER)
-                     << 16;
+    const uint32_t how =
+        PACKET_FANOUT_HASH | PACKET_FANOUT_FLAG_DEFRAG | PACKET_FANOUT_FLAG_ROLLOVER;
+    const uint32_t group = (uint32_t)number | how << 16;
     const struct sockaddr_ll at = {
         .sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ALL), .sll_ifindex = (int)ifindex};
     int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);

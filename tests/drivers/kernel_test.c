@@ -169,9 +169,9 @@ static void what_has_no_interrupts_says_so(void) {
 
 /* Somebody else's packet sockets, in a group of that number on a device. */
 static int group_of(const char *device, int number) {
-    const int group =
-        number | (PACKET_FANOUT_HASH | PACKET_FANOUT_FLAG_DEFRAG | PACKET_FANOUT_FLAG_ROLLOVER)
-                     << 16;
+    const uint32_t how =
+        PACKET_FANOUT_HASH | PACKET_FANOUT_FLAG_DEFRAG | PACKET_FANOUT_FLAG_ROLLOVER;
+    const uint32_t group = (uint32_t)number | how << 16;
     const struct sockaddr_ll at = {.sll_family = AF_PACKET,
                                    .sll_protocol = htons(ETH_P_ALL),
                                    .sll_ifindex = (int)if_nametoindex(device)};
