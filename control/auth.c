@@ -26,20 +26,19 @@ bool token_make(char out[44], uint8_t hash[TGW_TOKEN_HASH_BYTES]) {
     return token_hash(out, hash);
 }
 
-/* Randomness for three ids costs one call. */
-struct ids {
-    unsigned char raw[3 * 16];
-    size_t used;
-};
-
-static void random_hex(struct ids *ids, char *out, size_t digits) {
-    const unsigned char *raw = ids->raw + ids->used;
-    if (ids->used == 0 && RAND_bytes(ids->raw, sizeof(ids->raw)) != 1)
-        abort(); /* ids that can be guessed are worse than none */
-    ids->used += digits / 2;
-    for (size_t i = 0; i < digits; i++)
-        out[i] = "0123456789abcdef"[raw[i / 2] >> (i % 2 ? 0 : 4) & 15];
-    out[digits] = 0;
+/* Fetched by the kilobyte: a call costs as much as hundreds of bytes. What is handed out is
+ * wiped here. */
+static void random_id(struct random *r, char out[TGW_TRACE_ID_HEX + 1]) {
+    uint8_t bits[TGW_TRACE_ID_HEX / 2];
+    if (r->left < sizeof(bits)) {
+        if (RAND_bytes(r->bytes, sizeof(r->bytes)) != 1)
+            abort(); /* ids that can be guessed are worse than none */
+        r->left = sizeof(r->bytes);
+    }
+    r->left -= sizeof(bits);
+    memcpy(bits, r->bytes + r->left, sizeof(bits));
+    explicit_bzero(r->bytes + r->left, sizeof(bits));
+    tgw_id_text(bits, out);
 }
 
 static void copy_text(char *out, size_t size, const char *in) {
@@ -127,19 +126,18 @@ static enum tgw_reason choose_agent(const struct gateway *g, const struct claims
 }
 
 /* Request's id first, then the token's, then a new one. */
-static void fill_ident(struct tgw_ident *i, const struct tgw_ev_auth *e) {
-    struct ids ids = {.used = 0};
+static void fill_ident(struct gateway *g, struct tgw_ident *i, const struct tgw_ev_auth *e) {
     copy_text(i->allocation_id, sizeof(i->allocation_id), e->allocation_id);
     if (e->correlation_id[0])
         copy_text(i->correlation_id, sizeof(i->correlation_id), e->correlation_id);
     else if (!i->correlation_id[0])
-        random_hex(&ids, i->correlation_id, 32);
+        random_id(&g->random, i->correlation_id);
     if (e->trace_id[0])
         copy_text(i->trace_id, sizeof(i->trace_id), e->trace_id);
     else if (!i->trace_id[0])
-        random_hex(&ids, i->trace_id, TGW_TRACE_ID_HEX);
+        random_id(&g->random, i->trace_id);
     if (!i->session_id[0])
-        random_hex(&ids, i->session_id, 32);
+        random_id(&g->random, i->session_id);
 }
 
 static uint32_t at_most(uint64_t n) {
@@ -193,9 +191,9 @@ static enum tgw_reason accept_claims(struct gateway *g, const struct tgw_ev_auth
     v->session_ttl_s = c->session_ttl_s ? c->session_ttl_s : at_most(g->config.session_ttl_seconds);
     v->idle_timeout_s =
         c->idle_timeout_s ? c->idle_timeout_s : at_most(g->config.idle_timeout_seconds);
-    fill_ident(&v->ident, e);
+    fill_ident(g, &v->ident, e);
     enum tgw_reason r = choose_agent(g, c, &v->agent);
-    if (r == TGW_OK && !grant_make(&v->ident, g->secret, g->secret_len, g->now_s, v->grant))
+    if (r == TGW_OK && !grant_make(&v->ident, &g->grant_key, g->now_s, v->grant))
         r = TGW_R_internal_error;
     return r;
 }
@@ -213,7 +211,7 @@ static void answer(struct gateway *g, uint32_t core, const struct tgw_ev_auth *e
         live_open(&g->live, e->handle, v->ident.user_id, &e->remote);
     else
         live_close(&g->live, e->handle);
-    fill_ident(&v->ident, e);
+    fill_ident(g, &v->ident, e);
     const struct log_about about = {.ident = &v->ident, .remote = &e->remote};
     log_event(LOG_INFO, "session_requested", &about, "terminal requested");
     v->msg = (struct tgw_msg){.type = TGW_CMD_VERDICT, .len = tgw_verdict_bytes(v)};

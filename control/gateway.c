@@ -17,13 +17,18 @@ static const uint64_t SECOND_NS = 1000000000;
 static bool read_secret(struct gateway *g, char *err, size_t err_bytes) {
     const char *path = g->config.agent_secret_file;
     FILE *f = path[0] ? fopen(path, "re") : NULL;
+    uint8_t secret[GRANT_SECRET_MAX];
+    size_t len = 0;
     if (f) {
-        g->secret_len = fread(g->secret, 1, sizeof(g->secret), f);
+        setvbuf(f, NULL, _IONBF, 0); /* no copy of it stays with the library */
+        len = fread(secret, 1, sizeof(secret), f);
         fclose(f);
     }
-    while (g->secret_len && (g->secret[g->secret_len - 1] == '\n'))
-        g->secret_len--;
-    if (g->secret_len >= GRANT_SECRET_MIN)
+    while (len && (secret[len - 1] == '\n'))
+        len--;
+    bool good = len >= GRANT_SECRET_MIN && grant_key_make(&g->grant_key, secret, len);
+    explicit_bzero(secret, sizeof(secret));
+    if (good)
         return true;
     snprintf(err, err_bytes,
              "agent_secret_file: \"%s\" must be a readable file of at least %d bytes", path,
@@ -77,7 +82,8 @@ void gateway_fini(struct gateway *g) {
     map_free(&g->waiting);
     limit_free(&g->source_rate);
     limit_free(&g->user_rate);
-    explicit_bzero(g->secret, sizeof(g->secret));
+    explicit_bzero(&g->grant_key, sizeof(g->grant_key));
+    explicit_bzero(&g->random, sizeof(g->random));
 }
 
 static uint32_t deadline_left_ms(const struct gateway *g) {

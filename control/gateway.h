@@ -21,6 +21,12 @@ struct change_order {
     const char *who, *why;
 };
 
+/* Random bytes at hand: the first `left` of them, from their end. */
+struct random {
+    uint8_t bytes[1024];
+    size_t left;
+};
+
 enum drain_end {
     DRAIN_STAYS,          /* until undrain */
     DRAIN_ENDS,           /* both processes end (SIGTERM here) */
@@ -35,8 +41,8 @@ struct gateway {
     struct token_store store;
     bool store_up;
     uint64_t (*clock_ns)(void); /* how long the store takes; NULL: the turn's time */
-    uint8_t secret[GRANT_SECRET_MAX];
-    size_t secret_len;
+    struct grant_key grant_key;
+    struct random random;
     uint64_t started_ns, now_ns, now_s; /* of the turn */
     uint64_t retry_ns, sample_ns, snapshot_ns;
     struct history history;

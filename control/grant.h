@@ -4,12 +4,22 @@
 #define TGW_CONTROL_GRANT_H
 
 #include "contract/ident.h"
+#include <openssl/sha.h>
 #include <stddef.h>
 
 enum { GRANT_LIFE_S = 30, GRANT_SECRET_MIN = 16, GRANT_SECRET_MAX = 1024 };
 
+/* The secret, hashed as far as it is the same for all grants (RFC 2104 section 4): as secret as
+ * the secret itself. */
+struct grant_key {
+    SHA256_CTX inner, outer;
+};
+
+/* False: no key; the caller wipes the secret. */
+bool grant_key_make(struct grant_key *k, const uint8_t *secret, size_t secret_len);
+
 /* False: the result does not fit, or signing failed. */
-bool grant_make(const struct tgw_ident *ident, const uint8_t *secret, size_t secret_len,
-                uint64_t now_s, char out[TGW_GRANT_MAX + 1]);
+bool grant_make(const struct tgw_ident *ident, const struct grant_key *k, uint64_t now_s,
+                char out[TGW_GRANT_MAX + 1]);
 
 #endif

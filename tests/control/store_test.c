@@ -110,19 +110,51 @@ static void a_full_store_says_so(void) {
     memory_store_destroy(s);
 }
 
+/* Whatever the secret's length: a block of SHA-256 is 64 bytes, a longer one is hashed first. */
 static void a_grant_verifies(void) {
-    static const uint8_t secret[] = "0123456789abcdef";
-    struct tgw_ident i = {.allocation_id = "a", .user_id = "u", .session_id = "s"};
+    static const size_t lengths[] = {16, 63, 64, 65, 1024};
+    struct tgw_ident i = {.allocation_id = "a", .session_id = "s"};
+    uint8_t secret[1024], mac[EVP_MAX_MD_SIZE], want[64];
+    struct grant_key key;
     char grant[TGW_GRANT_MAX + 1];
-    CU_ASSERT_TRUE_FATAL(grant_make(&i, secret, 16, 1000, grant));
-    char *dot = strrchr(grant, '.');
-    unsigned char mac[EVP_MAX_MD_SIZE], want[64];
-    unsigned len = 0;
-    HMAC(EVP_sha256(), secret, 16, (unsigned char *)grant, (size_t)(dot - grant), mac, &len);
-    EVP_EncodeBlock(want, mac, (int)len);
-    for (int k = 0; k < 43; k++)
-        CU_ASSERT_EQUAL(dot[1 + k], want[k] == '+' ? '-' : want[k] == '/' ? '_' : (char)want[k]);
-    CU_ASSERT_EQUAL(strlen(dot), 44);
+    for (size_t k = 0; k < sizeof(secret); k++)
+        secret[k] = (uint8_t)(k * 7 + 1);
+    for (size_t l = 0; l < sizeof(lengths) / sizeof(lengths[0]); l++) {
+        unsigned len = 0;
+        CU_ASSERT_TRUE_FATAL(grant_key_make(&key, secret, lengths[l]));
+        snprintf(i.user_id, sizeof(i.user_id), "%.*s", (int)l, "user"); /* all three endings */
+        CU_ASSERT_TRUE_FATAL(grant_make(&i, &key, 1000, grant));
+        char *dot = strrchr(grant, '.');
+        HMAC(EVP_sha256(), secret, (int)lengths[l], (unsigned char *)grant, (size_t)(dot - grant),
+             mac, &len);
+        EVP_EncodeBlock(want, mac, (int)len);
+        for (int k = 0; k < 43; k++)
+            CU_ASSERT_EQUAL(dot[1 + k], want[k] == '+'   ? '-'
+                                        : want[k] == '/' ? '_'
+                                                         : (char)want[k]);
+        CU_ASSERT_EQUAL(strlen(dot), 44);
+    }
+}
+
+static void a_grants_claims_are_base64url(void) {
+    static const char want[] = "{\"iss\":\"terminal-gateway\",\"aud\":\"a\",\"sub\":\"user~\","
+                               "\"sid\":\"?~?\",\"exp\":1030}";
+    const struct tgw_ident i = {.allocation_id = "a", .user_id = "user~", .session_id = "?~?"};
+    struct grant_key key;
+    char grant[TGW_GRANT_MAX + 1];
+    uint8_t text[256] = {0}, got[256] = {0};
+    CU_ASSERT_TRUE_FATAL(grant_key_make(&key, (const uint8_t *)"0123456789abcdef", 16));
+    CU_ASSERT_TRUE_FATAL(grant_make(&i, &key, 1000, grant));
+    char *claims = strchr(grant, '.') + 1;
+    size_t len = strcspn(claims, ".");
+    memset(text, '=', (len + 3) / 4 * 4);
+    for (size_t k = 0; k < len; k++)
+        text[k] = claims[k] == '-' ? '+' : claims[k] == '_' ? '/' : (uint8_t)claims[k];
+    CU_ASSERT_TRUE(EVP_DecodeBlock(got, text, (int)((len + 3) / 4 * 4)) > 0);
+    CU_ASSERT_STRING_EQUAL((char *)got, want);
+    CU_ASSERT_EQUAL(
+        strspn(grant, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_."),
+        strlen(grant));
 }
 
 int main(void) {
@@ -133,6 +165,7 @@ int main(void) {
         {"the table agrees with an array", the_table_agrees_with_an_array},
         {"a full store says so", a_full_store_says_so},
         {"a grant verifies", a_grant_verifies},
+        {"a grant's claims are base64url", a_grants_claims_are_base64url},
     };
     return suite_run("control/store", cases, sizeof(cases) / sizeof(cases[0]));
 }
