@@ -26,6 +26,7 @@
 
 enum {
     EXIT_USAGE = 2,
+    EXIT_AGAIN = 75, /* EX_TEMPFAIL: the next process may have more luck */
     MBUFS_A_CORE = 16384,
     MBUF_CACHE = 256,
     FRAME_OVERHEAD = 22, /* Ethernet, a VLAN tag, the check sequence */
@@ -48,6 +49,8 @@ struct app {
     uint64_t epoch;
     struct notify notify;
     uint64_t turns_tsc[TGW_CORES_MAX]; /* at the last sign of life */
+    uint32_t deaf_told;                /* ports, a bit each */
+    bool again;                        /* it did not start, and the next one may */
     char err[CONFIG_ERROR_BYTES];
 };
 
@@ -65,7 +68,10 @@ static bool fail(struct app *a, const char *text) {
 static bool start_eal(struct app *a) {
     uint32_t cpu[TGW_CORES_MAX];
     a->cores = eal_cores(&a->config, cpu);
-    return eal_start(&a->config, a->err, sizeof(a->err));
+    errno = 0;
+    bool good = eal_start(&a->config, a->err, sizeof(a->err));
+    a->again = !good && errno == EAGAIN;
+    return good;
 }
 
 static void stop_eal(struct app *a) {
@@ -107,9 +113,9 @@ static void tell_no_interrupts(const struct app *a) {
         return;
     for (uint32_t i = 0; i < a->config.port_count; i++)
         if (!a->port[i]->wake)
-            log_line(LOG_WARN, "no_rx_interrupts",
-                     "port %s: none from %s here: cores sleep between looks instead",
-                     a->port[i]->name, a->port[i]->driver);
+            log_line(LOG_WARN, "no_rx_interrupts", "port %s: cores sleep between looks instead: %s",
+                     a->port[i]->name,
+                     a->port[i]->no_wake[0] ? a->port[i]->no_wake : "one port, several cores");
 }
 
 static bool start_ports(struct app *a) {
@@ -376,6 +382,18 @@ static bool cores_alive(struct app *a) {
     return true;
 }
 
+static void tell_deaf(struct app *a) {
+    uint32_t deaf = 0;
+    for (uint32_t i = 0; i < a->cores; i++)
+        deaf |= atomic_load_explicit(&a->signals[i].deaf_ports, memory_order_relaxed);
+    for (uint32_t i = 0; i < a->config.port_count; i++)
+        if (deaf & ~a->deaf_told & 1u << i)
+            log_line(LOG_WARN, "no_rx_interrupts",
+                     "port %s: packets came and interrupts did not: cores sleep between looks",
+                     a->port[i]->name);
+    a->deaf_told |= deaf;
+}
+
 static void main_loop(struct app *a, const sigset_t *signals) {
     const struct timespec pulse = {0, PULSE_MS * 1000000};
     for (uint64_t n = 0;; n++) {
@@ -387,6 +405,7 @@ static void main_loop(struct app *a, const sigset_t *signals) {
             notify_beat(&a->notify, now_ns);
         if (n % STATS_EVERY_PULSES == 0) {
             publish_stats(a);
+            tell_deaf(a);
             tls_service_watch(&a->tls, a->region.shm);
         }
         if (signal == SIGINT)
@@ -421,7 +440,9 @@ static int run(struct app *a, const sigset_t *signals) {
     }
     for (size_t i = started; i-- > 0;)
         parts[i].stop(a);
-    return started == PARTS ? 0 : EXIT_USAGE;
+    if (started == PARTS)
+        return 0;
+    return a->again ? EXIT_AGAIN : EXIT_USAGE;
 }
 
 int main(int argc, char **argv, char **envp) {

@@ -8,7 +8,8 @@
 enum { PORT_ARGS = 400 };
 
 /* Are all there and fit to be opened? `bus_args`: what EAL is to be told of each, "" for
- * nothing. Before EAL starts. False with one line in err. */
+ * nothing. Before EAL starts. False with one line in err; errno is EAGAIN if another process
+ * may have more luck. */
 bool ports_check(const struct config *c, uint32_t cores, char bus_args[TGW_PORTS_MAX][PORT_ARGS],
                  char *err, size_t err_bytes);
 void ports_describe(const struct config *c, uint32_t i, uint32_t cores, struct port_config *out);

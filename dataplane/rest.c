@@ -13,6 +13,7 @@ enum {
     SLEEP_US_EMPTY = 1000, /* half of that, where nobody has a session to type in; what strays
                               in on a LAN costs half a second of shorter ones */
     WAIT_MS = 10,          /* commands and timers are not waited for: so late are they at most */
+    MISSED_MAX = 16,       /* a packet may come just after the time is over, not so often */
     TIMER_SLACK_NS = 1,    /* the kernel's own choice would make 20 us 75 */
 };
 
@@ -57,7 +58,18 @@ static uint32_t sleep_us(const struct rest *r, uint64_t quiet_ns) {
     return us < most ? us : most;
 }
 
+void rest_received(struct rest *r, uint32_t i, uint32_t n) {
+    if (r->last == REST_no_wait || n == 0 || i >= r->queues)
+        return;
+    r->queue[i].missed = r->last == REST_woken ? 0 : r->queue[i].missed + 1;
+    if (r->queue[i].missed < MISSED_MAX)
+        return;
+    r->deaf[i] = true;
+    r->mode = IDLE_sleep;
+}
+
 struct rest_plan rest_next(struct rest *r, uint64_t now_ns, uint32_t work) {
+    r->last = REST_no_wait;
     if (work) {
         r->idle_turns = 0;
         r->busy_ns = now_ns;
@@ -85,7 +97,7 @@ void rest_do(struct rest *r, const struct rest_plan *p) {
     if (p->way == REST_arm)
         arm(r, true);
     if (p->way == REST_wait) {
-        (void)port_wait(p->amount);
+        r->last = port_wait(p->amount) ? REST_woken : REST_timed_out;
         arm(r, false);
     }
 }

@@ -22,9 +22,12 @@ struct rest {
     struct {
         const struct port_wake *wake;
         uint16_t queue;
+        uint16_t missed; /* waits in a row over which its packets came and ended none */
     } queue[REST_QUEUES_MAX];
     bool empty; /* the core has no session */
     bool armed; /* the turn after it is the last look before the wait */
+    enum { REST_no_wait, REST_woken, REST_timed_out } last; /* what came before this turn */
+    bool deaf[REST_QUEUES_MAX]; /* its interrupts never came: the core sleeps instead */
 };
 
 enum rest_way { REST_on, REST_pause, REST_sleep, REST_arm, REST_wait };
@@ -45,6 +48,9 @@ void rest_add(struct rest *r, const struct port *port, uint16_t queue);
 /* In the core's own thread, before its first turn. Where the queues cannot be waited for
  * it sleeps instead. */
 void rest_begin(struct rest *r);
+/* A turn has found n packets on the i-th queue that was added. A device that has interrupts
+ * and raises none is found out by that: not waited for any more. */
+void rest_received(struct rest *r, uint32_t i, uint32_t n);
 /* What comes after a turn at now_ns that had so much to do. Decides; rest_do does it. */
 struct rest_plan rest_next(struct rest *r, uint64_t now_ns, uint32_t work);
 void rest_do(struct rest *r, const struct rest_plan *p);

@@ -343,6 +343,15 @@ void worker_destroy(struct worker *w) {
     free(w);
 }
 
+/* The main thread tells the log of a port whose interrupts do not come. */
+static void hear(struct worker *w, uint8_t i, uint16_t n) {
+    if (w->rest.last == REST_no_wait)
+        return;
+    rest_received(&w->rest, i, n);
+    if (i < REST_QUEUES_MAX && w->rest.deaf[i])
+        atomic_fetch_or_explicit(&w->config.signals->deaf_ports, 1u << i, memory_order_relaxed);
+}
+
 static uint32_t receive(struct worker *w) {
     struct rte_mbuf *burst[BURST];
     uint32_t total = 0;
@@ -351,6 +360,7 @@ static uint32_t receive(struct worker *w) {
         uint16_t n = port_rx(iface->port, iface->queue, burst, BURST);
         if (n == 0)
             continue;
+        hear(w, i, n);
         stages_charge(&w->stages, TGW_STAGE_rx, n);
         stages_burst_begin(&w->stages);
         net_input(w->net, w->now_ns, i, burst, n);

@@ -20,6 +20,7 @@ struct worker_signals {
     _Alignas(64) _Atomic uint32_t sessions_left; /* written by the worker */
     _Atomic bool drained;
     _Atomic uint32_t connections; /* of TCP, TIME_WAIT aside */
+    _Atomic uint32_t deaf_ports;  /* a bit each: has receive interrupts, raises none */
 };
 
 struct worker_config {

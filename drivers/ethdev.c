@@ -202,8 +202,8 @@ static bool spread_evenly(struct ethdev_port *e, uint16_t size) {
 }
 
 static bool configure(struct ethdev_port *e, const struct port_config *c,
-                      const struct rte_eth_dev_info *info, struct rte_mempool *pool, char *err,
-                      size_t err_bytes) {
+                      const struct rte_eth_dev_info *info, struct rte_mempool *pool, bool wake,
+                      char *err, size_t err_bytes) {
     struct negotiated n;
     negotiate(c, info, &e->rss, &n);
     e->port.queues = n.queues;
@@ -215,16 +215,38 @@ static bool configure(struct ethdev_port *e, const struct port_config *c,
                  c->name, c->device, n.queues, c->queues);
         return false;
     }
-    n.conf.intr_conf.rxq = c->rx_wake;
+    n.conf.intr_conf.rxq = wake;
     int rc = rte_eth_dev_configure(e->id, n.queues, n.queues, &n.conf);
-    if (rc != 0 && c->rx_wake) {
-        n.conf.intr_conf.rxq = 0;
-        rc = rte_eth_dev_configure(e->id, n.queues, n.queues, &n.conf);
-    }
     if (rc != 0)
         return fail(err, err_bytes, c, "configure", rc);
     rc = set_up_queues(e, c, pool);
     return rc == 0 || fail(err, err_bytes, c, "queues", rc);
+}
+
+/* From probed to running, with receive interrupts or without. */
+static bool run(struct ethdev_port *e, const struct port_config *c,
+                const struct rte_eth_dev_info *info, struct rte_mempool *pool, bool wake, char *err,
+                size_t err_bytes) {
+    if (!configure(e, c, info, pool, wake, err, err_bytes) || !set_mtu(e, c, pool, err, err_bytes))
+        return false;
+    int rc = rte_eth_dev_start(e->id);
+    return rc == 0 || fail(err, err_bytes, c, "start", rc);
+}
+
+/* What cannot have receive interrupts works without them: its cores sleep between looks. */
+static bool run_somehow(struct ethdev_port *e, const struct port_config *c,
+                        const struct rte_eth_dev_info *info, struct rte_mempool *pool, char *err,
+                        size_t err_bytes) {
+    if (c->rx_wake && run(e, c, info, pool, true, err, err_bytes)) {
+        if (wake_init(&e->wake, e->id, e->port.queues))
+            e->port.wake = &e->wake.wake;
+        else /* it runs, and not every driver survives a stop */
+            snprintf(e->port.no_wake, sizeof(e->port.no_wake), "%s has none here", c->driver);
+        return true;
+    }
+    if (c->rx_wake)
+        snprintf(e->port.no_wake, sizeof(e->port.no_wake), "%s", err);
+    return run(e, c, info, pool, false, err, err_bytes);
 }
 
 static bool start(struct ethdev_port *e, const struct port_config *c, const struct family *f,
@@ -240,11 +262,8 @@ static bool start(struct ethdev_port *e, const struct port_config *c, const stru
     rc = rte_eth_dev_info_get(e->id, &info);
     if (rc != 0)
         return fail(err, err_bytes, c, "device information", rc);
-    if (!configure(e, c, &info, pool, err, err_bytes) || !set_mtu(e, c, pool, err, err_bytes))
+    if (!run_somehow(e, c, &info, pool, err, err_bytes))
         return false;
-    rc = rte_eth_dev_start(e->id);
-    if (rc != 0)
-        return fail(err, err_bytes, c, "start", rc);
     accept_multicast(e->id);
     rc = rte_eth_macaddr_get(e->id, &mac);
     if (rc != 0)
@@ -252,8 +271,6 @@ static bool start(struct ethdev_port *e, const struct port_config *c, const stru
     memcpy(e->port.mac, mac.addr_bytes, sizeof(e->port.mac));
     if ((e->port.offloads & PORT_RSS) && spread_evenly(e, info.reta_size))
         e->port.rss = &e->rss;
-    if (c->rx_wake && wake_init(&e->wake, e->id, e->port.queues))
-        e->port.wake = &e->wake.wake;
     return !f->after_start || f->after_start(e->id, c, &e->port, err, err_bytes) == 0;
 }
 

@@ -1,6 +1,7 @@
 /* The families, and a port with its decorators. */
 #include "ethdev.h"
 #include "sim.h"
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -46,6 +47,7 @@ bool port_check(const struct port_config *c, char *bus_args, size_t bytes, char 
                 size_t err_bytes) {
     char args[DEVARGS_BYTES] = "";
     const struct family *f = find(c, err, err_bytes);
+    errno = 0;
     if (!f || !f->args(c, args, err, err_bytes))
         return false;
     snprintf(bus_args, bytes, "%s", f->on_bus ? args : "");

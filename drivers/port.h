@@ -67,6 +67,7 @@ struct port {
     bool by_kernel;               /* bursts are system calls: what they take is not known */
     const struct port_rss *rss;   /* NULL: what lands where is not known */
     const struct port_wake *wake; /* NULL: takes no receive interrupts */
+    char no_wake[160];            /* why not, if they were asked for */
 };
 
 static inline uint16_t port_rx(struct port *p, uint16_t queue, struct rte_mbuf **m, uint16_t n) {
@@ -112,7 +113,7 @@ struct port_config {
 
 /* Can it be opened, as far as that shows without opening it? False with one line in err
  * that says what to do. `bus_args`: what EAL is to be started with (-a) for a device on a
- * bus, else "". Needs no EAL. */
+ * bus, else "". Needs no EAL. errno is EAGAIN if the same may succeed in another process. */
 bool port_check(const struct port_config *c, char *bus_args, size_t bytes, char *err,
                 size_t err_bytes);
 /* Open a port with its decorators. NULL on failure with one clear line in `err`.

@@ -54,8 +54,12 @@ bool tls_context_changed(const struct tls_context *x) {
 
 struct tls_context *tls_context_create(const struct tls_context_config *c, uint64_t unix_s,
                                        char *err, size_t err_bytes) {
+    if (!tls_provider_install()) {
+        snprintf(err, err_bytes, "OpenSSL does not take the provider of key derivation");
+        return NULL;
+    }
     struct tls_context *x = OPENSSL_zalloc(sizeof(*x));
-    if (!x || !tls_provider_install() || RAND_bytes(x->own_secret, sizeof(x->own_secret)) != 1) {
+    if (!x || RAND_bytes(x->own_secret, sizeof(x->own_secret)) != 1) {
         snprintf(err, err_bytes, "no memory for TLS");
         OPENSSL_free(x);
         return NULL;

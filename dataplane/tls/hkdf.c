@@ -34,7 +34,8 @@ static bool hmac(EVP_MD_CTX *scratch, const struct tls_hash *h, struct tls_bytes
     bool done = key.len <= h->block_bytes && hmac_half(scratch, h, key, 0x36, data, inner) &&
                 hmac_half(scratch, h, key, 0x5c, (struct tls_bytes){inner, h->bytes}, out);
     OPENSSL_cleanse(inner, sizeof(inner));
-    return done;
+    /* The state after the last block is the result, and the context is kept: begun anew. */
+    return EVP_DigestInit_ex2(scratch, h->md, NULL) == 1 && done;
 }
 
 bool tls_hkdf_extract(EVP_MD_CTX *scratch, const struct tls_hash *h, struct tls_bytes salt,

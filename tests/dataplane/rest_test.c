@@ -8,12 +8,12 @@ static const uint64_t MS = 1000000;
 /* A port whose interrupts are noted. */
 static struct {
     int watched, on, off;
-    bool refuses;
+    bool refuses, wakes;
 } seen;
 
 bool port_wait(uint32_t timeout_ms) {
     CU_ASSERT_TRUE(seen.on > seen.off); /* armed before the wait */
-    return timeout_ms == 0;
+    return seen.wakes || timeout_ms == 0;
 }
 
 static bool watch(const struct port_wake *w, uint16_t queue) {
@@ -128,6 +128,46 @@ static void without_interrupts_it_sleeps(void) {
     CU_ASSERT_EQUAL(spins.mode, IDLE_spin);
 }
 
+/* Arms, looks, waits, and finds a packet. */
+static void wait_once(struct rest *r, uint64_t now_ns, bool wakes) {
+    struct rest_plan p = idle(r, now_ns, 600);
+    seen.wakes = wakes;
+    rest_do(r, &p);
+    p = rest_next(r, now_ns, 0);
+    rest_do(r, &p);
+    rest_received(r, 0, 1);
+    rest_next(r, now_ns, 1);
+}
+
+static void a_device_that_raises_none_is_found_out(void) {
+    struct rest r = begin(IDLE_interrupt, false);
+    uint64_t now_ns = 1000 * MS;
+    for (int k = 0; k < 100; k++, now_ns += 100 * MS) /* one in ten comes */
+        wait_once(&r, now_ns, k % 10 == 0);
+    CU_ASSERT_EQUAL(r.mode, IDLE_interrupt);
+    wait_once(&r, now_ns, true);
+    for (int k = 0; k < 16; k++) {
+        CU_ASSERT_FALSE(r.deaf[0]);
+        wait_once(&r, now_ns += 100 * MS, false);
+    }
+    CU_ASSERT_TRUE(r.deaf[0]);
+    CU_ASSERT_EQUAL(idle(&r, now_ns + 100 * MS, 600).way, REST_sleep);
+}
+
+/* Waits that end by their time with nothing there are what a quiet port is. */
+static void silence_is_no_fault(void) {
+    struct rest r = begin(IDLE_interrupt, false);
+    for (uint64_t now_ns = 1000 * MS; now_ns < 20000 * MS; now_ns += 100 * MS) {
+        struct rest_plan p = idle(&r, now_ns, 600);
+        rest_do(&r, &p);
+        p = rest_next(&r, now_ns, 0);
+        rest_do(&r, &p);
+        rest_received(&r, 0, 0);
+        rest_next(&r, now_ns, 1); /* a timer */
+    }
+    CU_ASSERT_EQUAL(r.mode, IDLE_interrupt);
+}
+
 int main(void) {
     static const struct suite_case cases[] = {
         {"names stand for modes", names_stand_for_modes},
@@ -136,6 +176,8 @@ int main(void) {
         {"a quiet core waits, after one more look", a_quiet_core_waits_after_one_more_look},
         {"a packet before the wait is not slept over", a_packet_before_the_wait_is_not_slept_over},
         {"without interrupts it sleeps", without_interrupts_it_sleeps},
+        {"a device that raises none is found out", a_device_that_raises_none_is_found_out},
+        {"silence is no fault", silence_is_no_fault},
     };
     return suite_run("dataplane/rest", cases, sizeof(cases) / sizeof(cases[0]));
 }

@@ -4,6 +4,10 @@
 #include "tests/lib/eal_init.h"
 #include "tests/lib/suite.h"
 #include <arpa/inet.h>
+#include <errno.h>
+#include <linux/if_ether.h>
+#include <linux/if_packet.h>
+#include <net/if.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -159,7 +163,39 @@ static void what_has_no_interrupts_says_so(void) {
     struct port *p = port_open(&c, pool, err, sizeof(err));
     CU_ASSERT_PTR_NOT_NULL_FATAL(p);
     CU_ASSERT_PTR_NULL(p->wake);
+    CU_ASSERT_PTR_NOT_NULL(strstr(p->no_wake, "af_packet has none here"));
     p->ops->close(p);
+}
+
+/* Somebody else's packet sockets, in a group of that number on a device. */
+static int group_of(const char *device, int number) {
+    const int group =
+        number | (PACKET_FANOUT_HASH | PACKET_FANOUT_FLAG_DEFRAG | PACKET_FANOUT_FLAG_ROLLOVER)
+                     << 16;
+    const struct sockaddr_ll at = {.sll_family = AF_PACKET,
+                                   .sll_protocol = htons(ETH_P_ALL),
+                                   .sll_ifindex = (int)if_nametoindex(device)};
+    int fd = socket(AF_PACKET, SOCK_RAW, 0);
+    CU_ASSERT_EQUAL(bind(fd, (const struct sockaddr *)&at, sizeof(at)), 0);
+    CU_ASSERT_EQUAL(setsockopt(fd, SOL_PACKET, PACKET_FANOUT, &group, sizeof(group)), 0);
+    return fd;
+}
+
+static void a_group_of_our_number_is_told(void) {
+    struct port_config c = {.name = "left", .driver = "af_packet", .device = "left0", .queues = 1};
+    char err[256] = "", args[400];
+    int fd = group_of("right0", (getpid() ^ (int)if_nametoindex("left0")) & 0xffff);
+    CU_ASSERT_FALSE(port_check(&c, args, sizeof(args), err, sizeof(err)));
+    CU_ASSERT_EQUAL(errno, EAGAIN);
+    CU_ASSERT_PTR_NOT_NULL(strstr(err, "another process has the packet socket group"));
+    CU_ASSERT_PTR_NULL(port_open(&c, pool, err, sizeof(err)));
+    close(fd);
+    CU_ASSERT_TRUE(port_check(&c, args, sizeof(args), err, sizeof(err)));
+    struct port *p = open_end("left0");
+    p->ops->close(p);
+    shell("ip link set left0 down"); /* nothing joins a group there, whatever its number */
+    CU_ASSERT_TRUE(port_check(&c, args, sizeof(args), err, sizeof(err)));
+    shell("ip link set left0 up");
 }
 
 int main(void) {
@@ -167,6 +203,7 @@ int main(void) {
         {"without a link no packet is freed twice", without_a_link_no_packet_is_freed_twice},
         {"the link that returns carries again", the_link_that_returns_carries_again},
         {"more than the device takes is refused", more_than_the_device_takes_is_refused},
+        {"a group of our number is told", a_group_of_our_number_is_told},
         {"a packet ends a wait", a_packet_ends_a_wait},
         {"what has no interrupts says so", what_has_no_interrupts_says_so},
     };

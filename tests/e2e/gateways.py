@@ -21,6 +21,7 @@ import websockets
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.environ.get("TGW_BUILD", os.path.join(ROOT, "build"))
+AGAIN = 75  # its exit status when the next start may do better
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="
 PAGE = "https://page.example"
 LIBC = ctypes.CDLL(None, use_errno=True)
@@ -134,14 +135,27 @@ class Gateway:
         wait_for("the control process", lambda: self.order("status")["dataplane"]["attached"])
         return self.ready()
 
+    def supervise(self):
+        """As systemd does: a process that may have more luck is started again."""
+        ended = self.dataplane.poll()
+        if ended == AGAIN:
+            self.start_dataplane()
+        elif ended is not None:
+            with open(self.dataplane_log) as f:
+                raise AssertionError(f"the dataplane ended with {ended}: {f.read()[-300:]}")
+
+    def readyz(self):
+        self.supervise()
+        return self.get("/readyz")
+
     def ready(self):
-        wait_for(f"gateway {self.number} ready", lambda: self.get("/readyz").status == 200, 60)
+        wait_for(f"gateway {self.number} ready", lambda: self.readyz().status == 200, 20)
         return self
 
     def unready(self, *reasons):
         """Waits until it is not ready for these reasons alone."""
-        wait_for(f"gateway {self.number} not ready", lambda: self.get("/readyz").status == 503 and
-                 self.get("/readyz").json()["reasons"] == list(reasons), 60)
+        wait_for(f"gateway {self.number} not ready", lambda: self.readyz().status == 503 and
+                 self.get("/readyz").json()["reasons"] == list(reasons), 20)
         return self
 
     def stop(self):

@@ -19,19 +19,49 @@ struct ask {
 
 static uint64_t fail_at, allocations; /* the first: from which on there is no memory; 0: never */
 
-static void *test_malloc(size_t len, const char *file, int line) {
-    (void)file, (void)line;
-    return ++allocations >= fail_at && fail_at ? NULL : malloc(len);
-}
+/* Of the library, in a list, so that it can be searched. */
+struct block {
+    struct block *next, *before;
+    size_t len, unused;
+};
+static struct block blocks = {&blocks, &blocks, 0, 0};
 
-static void *test_realloc(void *at, size_t len, const char *file, int line) {
+static void *test_malloc(size_t len, const char *file, int line) {
+    struct block *b = ++allocations >= fail_at && fail_at ? NULL : calloc(1, sizeof(*b) + len);
     (void)file, (void)line;
-    return ++allocations >= fail_at && fail_at ? NULL : realloc(at, len);
+    if (!b)
+        return NULL;
+    *b = (struct block){blocks.next, &blocks, len, 0};
+    b->next->before = b->before->next = b;
+    return b + 1;
 }
 
 static void test_free(void *at, const char *file, int line) {
     (void)file, (void)line;
-    free(at);
+    if (!at)
+        return;
+    struct block *b = (struct block *)at - 1;
+    b->next->before = b->before;
+    b->before->next = b->next;
+    free(b);
+}
+
+static void *test_realloc(void *at, size_t len, const char *file, int line) {
+    size_t have = at ? ((struct block *)at - 1)->len : 0;
+    void *grown = test_malloc(len, file, line);
+    if (!grown)
+        return NULL;
+    if (at)
+        memcpy(grown, at, have < len ? have : len);
+    test_free(at, file, line);
+    return grown;
+}
+
+static uint32_t found(const uint8_t *needle, size_t len) {
+    uint32_t n = 0;
+    for (const struct block *b = blocks.next; b != &blocks; b = b->next)
+        n += memmem(b + 1, b->len, needle, len) != NULL;
+    return n;
 }
 
 static size_t unhex(const char *hex, uint8_t *out) {
@@ -210,6 +240,26 @@ static void short_memory_is_survived(void) {
     compare(&a, 32);
 }
 
+/* As bytes, and as a hash's state has them: words of 32 bits. */
+static void no_result_is_kept(void) {
+    static const uint8_t key[32] = {2};
+    const struct ask a = {.mode = EVP_KDF_HKDF_MODE_EXPAND_ONLY,
+                          .digest = "SHA2-256",
+                          .key = {key, sizeof(key)},
+                          .label = "key"};
+    uint8_t out[32];
+    uint32_t words[8];
+    CU_ASSERT_EQUAL(derive_by("provider=tgw", &a, out, 32), 1);
+    for (size_t i = 0; i < 8; i++)
+        words[i] = (uint32_t)out[4 * i] << 24 | (uint32_t)out[4 * i + 1] << 16 |
+                   (uint32_t)out[4 * i + 2] << 8 | out[4 * i + 3];
+    CU_ASSERT_EQUAL(found(out, 16), 0);
+    CU_ASSERT_EQUAL(found((const uint8_t *)words, 16), 0);
+    uint8_t *copy = OPENSSL_memdup(words, sizeof(words)); /* the search does find */
+    CU_ASSERT_EQUAL(found((const uint8_t *)words, 16), 1);
+    OPENSSL_clear_free(copy, sizeof(words));
+}
+
 static void the_rest_is_the_librarys(void) {
     EVP_MD *md = EVP_MD_fetch(NULL, "SHA256", tls_provider_query);
     EVP_KDF *hkdf = EVP_KDF_fetch(NULL, "HKDF", tls_provider_query);
@@ -226,6 +276,7 @@ int main(void) {
         {"the schedule follows the trace", schedule_follows_the_trace},
         {"both providers agree", both_providers_agree},
         {"what it cannot do is refused", what_it_cannot_do_is_refused},
+        {"no result is kept", no_result_is_kept},
         {"the rest is the library's", the_rest_is_the_librarys},
     };
     if (CRYPTO_set_mem_functions(test_malloc, test_realloc, test_free) != 1 ||
