@@ -9,14 +9,15 @@ enum {
     PAUSES_MAX = 64,
     SLEEP_US_MIN = 20,
     SLEEP_US_MAX = 250,
-    SLEEP_US_QUIET = 500, /* a wake-up costs 10 to 20 us: 3 to 5 % of a core */
-    SLEEP_US_LONG = 1000, /* half of that */
-    WAIT_MS = 10,         /* commands and timers are not waited for: so late are they at most */
-    MISSED_MAX = 16,      /* a packet may come just after the time is over, not so often */
-    TIMER_SLACK_NS = 1,   /* the kernel's own choice would make 20 us 75 */
+    SLEEP_US_QUIET = 500,  /* a wake-up costs 10 to 20 us: 3 to 5 % of a core */
+    SLEEP_US_EMPTY = 1000, /* half of that, where nobody has a session to type in; what strays
+                              in on a LAN costs half a second of shorter ones */
+    WAIT_MS = 10,          /* commands and timers are not waited for: so late are they at most */
+    MISSED_MAX = 16,       /* a packet may come just after the time is over, not so often */
+    TIMER_SLACK_NS = 1,    /* the kernel's own choice would make 20 us 75 */
 };
 
-static const uint64_t QUIET_NS = 1000000000, LONG_NS = 10000000000;
+static const uint64_t QUIET_NS = 1000000000;
 /* Beyond what the control process takes for a verdict, whose ring nobody waits for. */
 static const uint64_t WAIT_AFTER_NS = 50000000;
 
@@ -53,9 +54,7 @@ static void arm(struct rest *r, bool on) {
 
 static uint32_t sleep_us(const struct rest *r, uint64_t quiet_ns) {
     uint32_t us = SLEEP_US_MIN + (r->idle_turns - TURNS_BEFORE_REST);
-    uint32_t most = quiet_ns < QUIET_NS  ? SLEEP_US_MAX
-                    : quiet_ns < LONG_NS ? SLEEP_US_QUIET
-                                         : SLEEP_US_LONG;
+    uint32_t most = r->empty ? SLEEP_US_EMPTY : quiet_ns < QUIET_NS ? SLEEP_US_MAX : SLEEP_US_QUIET;
     return us < most ? us : most;
 }
 

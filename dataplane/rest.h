@@ -5,10 +5,10 @@
 #include "drivers/port.h"
 
 enum idle_mode {
-    IDLE_spin,      /* on at once */
-    IDLE_pause,     /* pauses of up to some microseconds; the CPU is never given away */
-    IDLE_sleep,     /* sleeps that grow from 20 us to 0.25 ms; 0.5 ms after a quiet second, 1 ms
-                       after ten */
+    IDLE_spin,  /* on at once */
+    IDLE_pause, /* pauses of up to some microseconds; the CPU is never given away */
+    IDLE_sleep, /* sleeps that grow from 20 us to 0.25 ms, to 0.5 ms after a quiet second, to 1 ms
+                   where there is no session */
     IDLE_interrupt, /* as sleep; when quiet, until a packet comes, 10 ms at most */
 };
 
@@ -24,6 +24,7 @@ struct rest {
         uint16_t queue;
         uint16_t missed; /* waits in a row over which its packets came and ended none */
     } queue[REST_QUEUES_MAX];
+    bool empty; /* the core has no session */
     bool armed; /* the turn after it is the last look before the wait */
     enum { REST_no_wait, REST_woken, REST_timed_out } last; /* what came before this turn */
     bool deaf[REST_QUEUES_MAX]; /* its interrupts never came: the core sleeps instead */

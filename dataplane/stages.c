@@ -82,7 +82,7 @@ static void add(struct stages *s, enum tgw_stage stage, uint64_t cycles) {
 
 __attribute__((noinline, cold)) static void note_stall(struct stages *s, uint64_t cycles,
                                                        uint32_t units) {
-    if (s->away || cycles <= s->stall_ticks + units * s->unit_ticks)
+    if (s->away || (s->by_kernel && units) || cycles <= s->stall_ticks + units * s->unit_ticks)
         return;
     tgw_count(s->counters, TGW_C_stall_ticks, cycles);
     tgw_count(s->counters, TGW_C_stalls, 1);

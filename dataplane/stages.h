@@ -22,7 +22,8 @@ struct stages {
     uint64_t since_tsc;
     uint64_t stall_ticks, unit_ticks; /* a stall is longer: in any case; for each unit of work */
     bool away;                        /* the stretch holds a sleep */
-    uint64_t unsplit;                 /* cycles of bursts since the last sample */
+    bool by_kernel;   /* packets move in system calls: only what moved none can be a stall */
+    uint64_t unsplit; /* cycles of bursts since the last sample */
     uint32_t bursts;
     const struct stream_handler *client, *agent, *tls; /* the rooms' own */
     struct stream_handler on_client, on_agent, on_tls; /* in front of them */

@@ -149,6 +149,7 @@ static void create_mirrors(struct worker *w) {
     w->capture.ctx = w;
     for (uint8_t i = 0; i < w->config.net.iface_count; i++) {
         struct net_iface_config *iface = &w->config.net.iface[i];
+        w->stages.by_kernel |= iface->port->by_kernel;
         port_mirror_init(&w->mirror[i], iface->port, i, on_mirrored, w);
         iface->port = &w->mirror[i].port;
         rest_add(&w->rest, iface->port, iface->queue);
@@ -451,6 +452,7 @@ static void publish(struct worker *w) {
     tgw_gauge(w->config.counters, TGW_C_small_blocks_used, tcp.small_blocks);
     tgw_gauge(w->config.counters, TGW_C_large_blocks_used, tcp.large_blocks);
     publish_tls(w);
+    w->rest.empty = sessions.live + sessions.pending == 0;
     atomic_store_explicit(&w->config.signals->sessions_left, sessions.live + sessions.pending,
                           memory_order_relaxed);
     atomic_store_explicit(&w->config.signals->connections, tcp.connections, memory_order_relaxed);

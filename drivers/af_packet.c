@@ -72,4 +72,5 @@ static bool args(const struct port_config *c, char out[DEVARGS_BYTES], char *err
     return family_netdev_exists(c, err, err_bytes) && number_is_free(c, err, err_bytes);
 }
 
-const struct family family_af_packet = {.name = "af_packet", .args = args, .tx_forgets = true};
+const struct family family_af_packet = {
+    .name = "af_packet", .args = args, .tx_forgets = true, .by_kernel = true};

@@ -36,4 +36,4 @@ static bool args(const struct port_config *c, char out[DEVARGS_BYTES], char *err
     return family_netdev_exists(c, err, err_bytes) && has_queues(c, err, err_bytes);
 }
 
-const struct family family_af_xdp = {.name = "af_xdp", .args = args};
+const struct family family_af_xdp = {.name = "af_xdp", .args = args, .by_kernel = true};

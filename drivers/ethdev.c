@@ -284,6 +284,7 @@ static struct port *wrap(const struct port_config *c, const struct family *f,
     e->id = id;
     e->port.ops = &ethdev_ops;
     e->port.vlan = c->vlan;
+    e->port.by_kernel = f->by_kernel;
     e->forgets = f->tx_forgets;
     if (if_nametoindex(c->device))
         snprintf(e->netdev, sizeof(e->netdev), "%.*s", IFNAMSIZ - 1, c->device);

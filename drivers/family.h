@@ -19,6 +19,8 @@ struct family {
     bool on_bus;
     /* After an error of the kernel's the driver calls unsent what it has freed already. */
     bool tx_forgets;
+    /* The kernel's device: each burst is a system call, and the kernel's work in it. */
+    bool by_kernel;
     /* How it is opened where that is more than ethdev_open; NULL: no more. */
     struct port *(*open)(const struct port_config *c, const struct family *f,
                          struct rte_mempool *pool, const char *devargs, char *err,

@@ -64,6 +64,7 @@ struct port {
     uint16_t vlan;                /* all frames carry this tag; 0: none does */
     uint32_t offloads;            /* enum port_offload: what is used */
     uint32_t refused;             /* offered by the device and found wrong by the self-test */
+    bool by_kernel;               /* bursts are system calls: what they take is not known */
     const struct port_rss *rss;   /* NULL: what lands where is not known */
     const struct port_wake *wake; /* NULL: takes no receive interrupts */
     char no_wake[160];            /* why not, if they were asked for */

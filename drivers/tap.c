@@ -21,4 +21,4 @@ static bool args(const struct port_config *c, char out[DEVARGS_BYTES], char *err
     return true;
 }
 
-const struct family family_tap = {.name = "tap", .args = args};
+const struct family family_tap = {.name = "tap", .args = args, .by_kernel = true};

@@ -56,7 +56,8 @@ static void see_queue(struct calm *c, uint64_t now_ns, uint64_t under_way) {
 void calm_turn(struct calm *c, uint64_t now_ns, uint64_t segments, uint64_t under_way) {
     uint64_t took_ns = now_ns - c->turn_ns;
     uint64_t work_us = CALM_STALL_US + (segments - c->segments) * CALM_SEGMENT_US;
-    if (c->turn_ns && took_ns > work_us * 1000)
+    const bool judged = c->turn_ns && !(c->by_kernel && segments != c->segments);
+    if (judged && took_ns > work_us * 1000)
         note(c, &c->rig, now_ns, took_ns, 1);
     c->turn_ns = now_ns;
     c->segments = segments;

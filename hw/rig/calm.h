@@ -25,12 +25,13 @@ struct stalls {
 struct calm {
     const struct tgw_counters *gateway[TGW_CORES_MAX]; /* none: out of sight */
     uint32_t cores;
-    uint64_t tsc_hz;               /* the gateway's */
-    uint64_t count, ticks;         /* of its stalls, last seen */
-    uint64_t looked_ns;            /* in the turn of */
-    uint64_t turn_ns, segments;    /* when the rig's turn began; of its stack until then */
-    uint64_t release_ns;           /* what was due before is disturbed */
-    double under_way;              /* keystrokes, while nothing is disturbed */
+    uint64_t tsc_hz;            /* the gateway's */
+    uint64_t count, ticks;      /* of its stalls, last seen */
+    uint64_t looked_ns;         /* in the turn of */
+    uint64_t turn_ns, segments; /* when the rig's turn began; of its stack until then */
+    bool by_kernel;             /* of the rig's turns only those without a segment can be stalls */
+    uint64_t release_ns;        /* what was due before is disturbed */
+    double under_way;           /* keystrokes, while nothing is disturbed */
     struct stalls rig, by_gateway; /* since calm_clear */
 };
 

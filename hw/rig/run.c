@@ -75,6 +75,8 @@ static bool start_report(struct machine *m) {
         return false;
     pace_init(&m->pace, &m->rig);
     watch_calm(&m->watch, &m->rig.calm);
+    for (uint32_t i = 0; i < m->rig.plan.machine.port_count; i++)
+        m->rig.calm.by_kernel |= m->port[i]->by_kernel;
     hist_clear(&m->rig.latency);
     hist_clear(&m->rig.undisturbed);
     hist_clear(&m->rig.setup);

@@ -124,7 +124,7 @@ def measure(port, mode, seconds, echoes):
             if port == "tap":
                 plug(port)
             until(lambda: "control_attached" in log.read_text(), log.read_text())
-            time.sleep(12)  # sleeps are longest after ten seconds
+            time.sleep(3)
             before = [used(p.pid) for p in started]
             time.sleep(seconds)
             after = [used(p.pid) for p in started]

@@ -89,6 +89,19 @@ static void what_no_work_explains_is_a_stall(void) {
     CU_ASSERT_EQUAL(stalls(), 2);
 }
 
+static void system_calls_are_not_judged(void) {
+    memset(&counters, 0, sizeof(counters));
+    stages_init(&s, &counters, HZ);
+    stages_use(&s);
+    s.by_kernel = true;
+    be_taken_away();
+    stages_charge(&s, TGW_STAGE_tx, 1);
+    CU_ASSERT_EQUAL(stalls(), 0);
+    be_taken_away();
+    stages_charge(&s, TGW_STAGE_idle, 0);
+    CU_ASSERT_EQUAL(stalls(), 1);
+}
+
 static void a_sleep_of_ones_own_is_none(void) {
     memset(&counters, 0, sizeof(counters));
     stages_init(&s, &counters, HZ);
@@ -129,6 +142,7 @@ int main(void) {
         {"stages add up to what passed", stages_add_up_to_what_passed},
         {"bursts are split as the sample was", bursts_are_split_as_the_sample_was},
         {"what no work explains is a stall", what_no_work_explains_is_a_stall},
+        {"system calls are not judged", system_calls_are_not_judged},
         {"a sleep of one's own is none", a_sleep_of_ones_own_is_none},
         {"handlers are called through", handlers_are_called_through},
     };

@@ -31,6 +31,15 @@ static void a_turn_of_the_rigs_that_works_is_none(void) {
     CU_ASSERT_EQUAL(calm.rig.total_ns, 201 * US);
 }
 
+static void system_calls_are_not_judged(void) {
+    begin(true);
+    calm.by_kernel = true;
+    calm_turn(&calm, 2000 * US, 1, 10);
+    CU_ASSERT_EQUAL(calm.rig.count, 0);
+    calm_turn(&calm, 3000 * US, 1, 10);
+    CU_ASSERT_EQUAL(calm.rig.count, 1);
+}
+
 /* From its begin to five times its length behind that. */
 static void what_a_stall_reaches_is_left_out(void) {
     begin(true);
@@ -101,6 +110,7 @@ static void what_was_before_is_not_counted(void) {
 int main(void) {
     static const struct suite_case cases[] = {
         {"a turn of the rig's that works is none", a_turn_of_the_rigs_that_works_is_none},
+        {"system calls are not judged", system_calls_are_not_judged},
         {"what a stall reaches is left out", what_a_stall_reaches_is_left_out},
         {"queues add up", queues_add_up},
         {"a queue that stays disturbs on", a_queue_that_stays_disturbs_on},
