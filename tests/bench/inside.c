@@ -36,6 +36,7 @@ enum {
     ERROR_BYTES = 300,
     CORES_MAX = 4,
     STRETCHES_A_TURN = 200,
+    CHURN_STRETCHES = 50,
     TURNS_MAX = 64, /* of a stretch, while others feed the worker */
 };
 
@@ -52,11 +53,14 @@ struct half {
     cJSON *file;
 };
 
-/* Ticks a unit of each stretch. */
+/* Ticks a unit of each stretch; churn: of CHURN_STRETCHES together, as a session's frames fall
+ * into other stretches than what it took to get there. */
 struct result {
     double *v;
     uint32_t count;
     uint64_t units;
+    uint64_t group_cycles, group_units; /* of the value that is not whole yet */
+    uint32_t group_stretches;
 };
 
 struct inside {
@@ -298,10 +302,17 @@ static void stretch(struct inside *b, struct half *h, uint32_t first, uint32_t l
     rig_turns(b, h);
     uint64_t cycles = measured_turns(b, h->now_ns, first, last);
     uint64_t done = units(b, h, first, last) - before;
-    if (done == 0 || r->count == b->stretches)
+    uint32_t together = h->rig.plan.scenario == SCENARIO_churn ? CHURN_STRETCHES : 1;
+    if ((done == 0 && together == 1) || r->count == b->stretches)
         return;
-    r->v[r->count++] = (double)cycles / (double)done;
     r->units += done;
+    r->group_cycles += cycles;
+    r->group_units += done;
+    if (++r->group_stretches < together)
+        return;
+    if (r->group_units)
+        r->v[r->count++] = (double)r->group_cycles / (double)r->group_units;
+    r->group_cycles = r->group_units = r->group_stretches = 0;
 }
 
 static uint64_t rss_kb(void) {
