@@ -154,6 +154,21 @@ static void blocks(const struct bridge *b, FILE *out) {
          bridge_counter(b, TGW_C_large_blocks_used));
 }
 
+/* The counter's rate comes from the dataplane, as its counters do: 0 is not divided by. */
+static void stalls(const struct bridge *b, FILE *out) {
+    const uint64_t hz = b->shm->tsc_hz;
+    family(out, "dataplane_core_stalls_total", "counter",
+           "times the core was taken from its loop by hypervisor, kernel or another thread");
+    for (uint32_t i = 0; i < b->cores; i++)
+        fprintf(out, "dataplane_core_stalls_total{core=\"%u\"} %lu\n", i,
+                tgw_counter_get(b->core[i].counters, TGW_C_stalls));
+    family(out, "dataplane_core_stall_seconds_total", "counter", "how long those were");
+    for (uint32_t i = 0; i < b->cores; i++)
+        fprintf(out, "dataplane_core_stall_seconds_total{core=\"%u\"} %.6f\n", i,
+                hz ? (double)tgw_counter_get(b->core[i].counters, TGW_C_stall_ticks) / (double)hz
+                   : 0);
+}
+
 static void cores(const struct gateway *g, FILE *out) {
     const struct bridge *b = &g->bridge;
     family(out, "dataplane_core_busy_ratio", "gauge", "share of the last second not idle");
@@ -165,6 +180,7 @@ static void cores(const struct gateway *g, FILE *out) {
             fprintf(out, "dataplane_cycles_total{core=\"%u\",stage=\"%s\"} %lu\n", i,
                     tgw_stage_name(s),
                     atomic_load_explicit(&b->core[i].counters->cycles[s], memory_order_relaxed));
+    stalls(b, out);
     family(out, "dataplane_ring_used", "gauge", "messages that wait in a shared ring");
     for (uint32_t i = 0; i < b->cores; i++)
         fprintf(out,

@@ -56,6 +56,9 @@ static const char *const refused[] = {
     "syslog",
     "iopl",
     "ioperm",
+    "sched_setscheduler",
+    "sched_setparam",
+    "sched_setattr",
 };
 
 static bool fail(char *err, size_t err_bytes, const char *text) {

@@ -1,8 +1,11 @@
 #include "eal.h"
 #include "log.h"
 #include "ports.h"
+#include <errno.h>
 #include <rte_eal.h>
 #include <rte_errno.h>
+#include <rte_launch.h>
+#include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -132,4 +135,27 @@ bool eal_start(const struct config *c, char *err, size_t err_bytes) {
         return true;
     snprintf(err, err_bytes, "eal_args: DPDK did not start: %s", rte_strerror(rte_errno));
     return false;
+}
+
+/* On the worker's own thread. A thread that it might start is an ordinary one. */
+static int raise_thread(void *priority) {
+    const struct sched_param p = {.sched_priority = *(const int *)priority};
+    return sched_setscheduler(0, SCHED_FIFO | SCHED_RESET_ON_FORK, &p) == 0 ? 0 : -errno;
+}
+
+bool eal_raise_workers(const struct config *c, char *err, size_t err_bytes) {
+    uint32_t cpu[TGW_CORES_MAX], n = eal_cores(c, cpu);
+    int priority = (int)c->worker_priority, rc = 0;
+    for (uint32_t i = 0; priority && rc == 0 && i < n; i++) {
+        rc = rte_eal_remote_launch(raise_thread, &priority, i + 1);
+        if (rc == 0)
+            rc = rte_eal_wait_lcore(i + 1);
+    }
+    if (rc != 0)
+        snprintf(
+            err, err_bytes,
+            "worker_priority: the kernel refuses SCHED_FIFO: %s: CAP_SYS_NICE or RLIMIT_RTPRIO "
+            "is needed, and in a cgroup of version 1 a share of cpu.rt_runtime_us",
+            strerror(-rc));
+    return rc == 0;
 }

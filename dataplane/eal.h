@@ -9,6 +9,10 @@
  * err. */
 bool eal_start(const struct config *c, char *err, size_t err_bytes);
 
+/* The workers' threads run at SCHED_FIFO as worker_priority says; before privileges are given up.
+ * False with one line in err: the kernel refuses. */
+bool eal_raise_workers(const struct config *c, char *err, size_t err_bytes);
+
 /* Worker CPUs: configured ones, else the last one of the machine. */
 uint32_t eal_cores(const struct config *c, uint32_t cpu[TGW_CORES_MAX]);
 

@@ -228,6 +228,11 @@ static bool start_workers(struct app *a) {
     return true;
 }
 
+/* After the threads that are to stay as they are have been started. */
+static bool start_priority(struct app *a) {
+    return eal_raise_workers(&a->config, a->err, sizeof(a->err));
+}
+
 static bool start_confinement(struct app *a) {
     return confine(&a->config, a->err, sizeof(a->err));
 }
@@ -243,6 +248,7 @@ static const struct part {
     {"selftest", start_selftest, stop_nothing},
     {"region", start_region, stop_region},
     {"tls", start_tls, stop_tls},
+    {"priority", start_priority, stop_nothing},
     {"workers", start_workers, stop_workers},
     {"confinement", start_confinement, stop_nothing},
 };

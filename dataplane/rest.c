@@ -9,12 +9,13 @@ enum {
     PAUSES_MAX = 64,
     SLEEP_US_MIN = 20,
     SLEEP_US_MAX = 250,
-    SLEEP_US_QUIET = 500, /* a wake-up costs 10 to 20 us: 3 % of a core */
+    SLEEP_US_QUIET = 500, /* a wake-up costs 10 to 20 us: 3 to 5 % of a core */
+    SLEEP_US_LONG = 1000, /* half of that */
     WAIT_MS = 10,         /* commands and timers are not waited for: so late are they at most */
     TIMER_SLACK_NS = 1,   /* the kernel's own choice would make 20 us 75 */
 };
 
-static const uint64_t QUIET_NS = 1000000000;
+static const uint64_t QUIET_NS = 1000000000, LONG_NS = 10000000000;
 /* Beyond what the control process takes for a verdict, whose ring nobody waits for. */
 static const uint64_t WAIT_AFTER_NS = 50000000;
 
@@ -51,7 +52,9 @@ static void arm(struct rest *r, bool on) {
 
 static uint32_t sleep_us(const struct rest *r, uint64_t quiet_ns) {
     uint32_t us = SLEEP_US_MIN + (r->idle_turns - TURNS_BEFORE_REST);
-    uint32_t most = quiet_ns < QUIET_NS ? SLEEP_US_MAX : SLEEP_US_QUIET;
+    uint32_t most = quiet_ns < QUIET_NS  ? SLEEP_US_MAX
+                    : quiet_ns < LONG_NS ? SLEEP_US_QUIET
+                                         : SLEEP_US_LONG;
     return us < most ? us : most;
 }
 

@@ -7,7 +7,8 @@
 enum idle_mode {
     IDLE_spin,      /* on at once */
     IDLE_pause,     /* pauses of up to some microseconds; the CPU is never given away */
-    IDLE_sleep,     /* sleeps that grow from 20 us to 0.25 ms, and 0.5 ms after a quiet second */
+    IDLE_sleep,     /* sleeps that grow from 20 us to 0.25 ms; 0.5 ms after a quiet second, 1 ms
+                       after ten */
     IDLE_interrupt, /* as sleep; when quiet, until a packet comes, 10 ms at most */
 };
 
@@ -30,6 +31,11 @@ struct rest_plan {
     enum rest_way way;
     uint32_t amount; /* of pauses; us; ms */
 };
+
+/* Does the kernel get the CPU meanwhile? */
+static inline bool rest_gives_away(const struct rest_plan *p) {
+    return p->way >= REST_sleep;
+}
 
 /* The mode of that name; sleep for any other. */
 enum idle_mode rest_mode(const char *name);

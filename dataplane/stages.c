@@ -61,8 +61,11 @@ const struct stream_handler *stages_wrap(struct stages *s, const struct stream_h
     return rows[row].outer;
 }
 
-void stages_init(struct stages *s, struct tgw_counters *counters) {
-    *s = (struct stages){.counters = counters, .probe = {.counter = counter}};
+void stages_init(struct stages *s, struct tgw_counters *counters, uint64_t tsc_hz) {
+    *s = (struct stages){.counters = counters,
+                         .probe = {.counter = counter},
+                         .stall_ticks = tsc_hz / 1000000 * STAGES_STALL_US,
+                         .unit_ticks = tsc_hz / 1000000 * STAGES_UNIT_US};
     s->since_tsc = rte_rdtsc();
 }
 
@@ -77,14 +80,29 @@ static void add(struct stages *s, enum tgw_stage stage, uint64_t cycles) {
                           memory_order_relaxed);
 }
 
-static uint64_t passed(struct stages *s) {
+__attribute__((noinline, cold)) static void note_stall(struct stages *s, uint64_t cycles,
+                                                       uint32_t units) {
+    if (s->away || cycles <= s->stall_ticks + units * s->unit_ticks)
+        return;
+    tgw_count(s->counters, TGW_C_stall_ticks, cycles);
+    tgw_count(s->counters, TGW_C_stalls, 1);
+}
+
+static uint64_t passed(struct stages *s, uint32_t units) {
     uint64_t now = rte_rdtsc(), cycles = now - s->since_tsc;
     s->since_tsc = now;
+    if (cycles > s->stall_ticks)
+        note_stall(s, cycles, units);
+    s->away = false;
     return cycles;
 }
 
-void stages_charge(struct stages *s, enum tgw_stage stage) {
-    add(s, stage, passed(s));
+void stages_give_away(struct stages *s) {
+    s->away = true;
+}
+
+void stages_charge(struct stages *s, enum tgw_stage stage, uint32_t units) {
+    add(s, stage, passed(s, units));
 }
 
 void stages_burst_begin(struct stages *s) {
@@ -116,8 +134,8 @@ static void split(struct stages *s) {
     s->unsplit = 0;
 }
 
-void stages_burst_end(struct stages *s) {
-    s->unsplit += passed(s);
+void stages_burst_end(struct stages *s, uint32_t packets) {
+    s->unsplit += passed(s, packets);
     if (!s->probe.on)
         return;
     probe_enter(&s->probe, TGW_STAGE_net);

@@ -1,6 +1,7 @@
 #include "worker.h"
 #include "capture.h"
 #include "clock.h"
+#include "core/lines.h"
 #include "drivers/mirror.h"
 #include "drivers/spread.h"
 #include "stages.h"
@@ -302,11 +303,11 @@ void worker_tcp_config(struct tcp_config *t, uint32_t sessions_max, struct tgw_c
 
 struct worker *worker_create(const struct worker_config *c, uint64_t now_ns, char *err,
                              size_t err_bytes) {
-    struct worker *w = calloc(1, sizeof(*w));
+    struct worker *w = lines_zalloc(1, sizeof(*w));
     if (w) {
         w->config = *c;
         w->rest.mode = c->idle_mode;
-        stages_init(&w->stages, c->counters);
+        stages_init(&w->stages, c->counters, rte_get_timer_hz());
         stages_use(&w->stages);
         w->now_ns = now_ns;
         tgw_ring_consumer(&w->cmd, c->cmd_ring, TGW_CMD_SLOTS, TGW_CMD_SLOT_BYTES);
@@ -349,10 +350,10 @@ static uint32_t receive(struct worker *w) {
         uint16_t n = port_rx(iface->port, iface->queue, burst, BURST);
         if (n == 0)
             continue;
-        stages_charge(&w->stages, TGW_STAGE_rx);
+        stages_charge(&w->stages, TGW_STAGE_rx, n);
         stages_burst_begin(&w->stages);
         net_input(w->net, w->now_ns, i, burst, n);
-        stages_burst_end(&w->stages);
+        stages_burst_end(&w->stages, n);
         total += n;
     }
     return total;
@@ -465,7 +466,7 @@ static uint32_t timers(struct worker *w) {
  * idle as a whole: nothing is charged, and the next one charges it so. */
 uint32_t worker_turn(struct worker *w, uint64_t now_ns) {
     if (w->rest.idle_turns)
-        stages_charge(&w->stages, TGW_STAGE_idle);
+        stages_charge(&w->stages, TGW_STAGE_idle, 0);
     w->now_ns = now_ns;
     tcp_begin(w->tcp, w->now_ns);
     session_begin(w->sessions, w->now_ns);
@@ -475,23 +476,27 @@ uint32_t worker_turn(struct worker *w, uint64_t now_ns) {
     if (w->tls)
         taken += tls_poll(w->tls);
     if (taken)
-        stages_charge(&w->stages, TGW_STAGE_rings);
+        stages_charge(&w->stages, TGW_STAGE_rings, taken);
     uint32_t fired = timers(w), work = packets + taken + fired;
     if (work)
-        stages_charge(&w->stages, TGW_STAGE_timers);
+        stages_charge(&w->stages, TGW_STAGE_timers, fired);
     if (w->tls) {
         tls_flush(w->tls);
         if (work)
-            stages_charge(&w->stages, TGW_STAGE_tls);
+            stages_charge(&w->stages, TGW_STAGE_tls, work);
     }
     tcp_flush(w->tcp);
     if (work)
-        stages_charge(&w->stages, TGW_STAGE_tcp);
+        stages_charge(&w->stages, TGW_STAGE_tcp, work);
     net_flush(w->net);
     if (work)
-        stages_charge(&w->stages, TGW_STAGE_tx);
+        stages_charge(&w->stages, TGW_STAGE_tx, work);
     tgw_count(w->config.counters, TGW_C_loops, 1);
     return work;
+}
+
+void worker_resume(struct worker *w) {
+    stages_use(&w->stages);
 }
 
 void worker_run(struct worker *w) {
@@ -502,6 +507,8 @@ void worker_run(struct worker *w) {
     while (!atomic_load_explicit(&w->config.signals->stop, memory_order_relaxed)) {
         uint32_t work = worker_turn(w, clock_ns(&clock));
         struct rest_plan next = rest_next(&w->rest, w->now_ns, work);
+        if (rest_gives_away(&next))
+            stages_give_away(&w->stages);
         rest_do(&w->rest, &next);
     }
 }

@@ -50,6 +50,8 @@ struct worker *worker_create(const struct worker_config *c, uint64_t now_ns, cha
 /* One turn of the loop; returns how much there was to do. For benches, which bring their
  * own time; a core runs. */
 uint32_t worker_turn(struct worker *w, uint64_t now_ns);
+/* What passed since the last turn was not the worker's. For benches. */
+void worker_resume(struct worker *w);
 /* Runs until signals->stop. */
 void worker_run(struct worker *w);
 void worker_destroy(struct worker *w);

@@ -1,6 +1,7 @@
 /* A live screen from `status` and `metrics`. A control process that goes away is waited
  * for: it may be restarted at any time. */
 #include "command.h"
+#include "stalls.h"
 #include "table.h"
 #include <poll.h>
 #include <signal.h>
@@ -35,6 +36,7 @@ struct sample {
     bool known[RATES];
     struct stage stage[STAGES_MAX];
     size_t stages;
+    struct stalls stalls;
 };
 
 static double now_s(void) {
@@ -86,6 +88,7 @@ static void take_stages(struct sample *s, const char *metrics) {
 
 static void take_sample(struct sample *s, const char *metrics) {
     take_stages(s, metrics);
+    stalls_take(&s->stalls, metrics);
     s->at_s = now_s();
     for (size_t i = 0; i < RATES; i++)
         s->known[i] = metric_sum(metrics, rates[i].metric, &s->sum[i]);
@@ -150,6 +153,7 @@ static void draw(struct cli *c, struct sample *last) {
         fputc('\n', c->out);
         show_rates(c->out, last, &sample);
         show_stages(c->out, last, &sample);
+        stalls_show(c->out, &last->stalls, &sample.stalls, sample.at_s - last->at_s);
     }
     *last = sample;
     fputs("\nq quits\n", c->out);

@@ -63,8 +63,9 @@ struct config {
     uint64_t sessions_max;             /* all cores */
     uint64_t relay_buffer_bytes;
     uint64_t keepalive_seconds;
-    bool ecn;              /* offered to agents, accepted from browsers */
-    config_text idle_mode; /* spin | pause | sleep | interrupt */
+    bool ecn;                 /* offered to agents, accepted from browsers */
+    config_text idle_mode;    /* spin | pause | sleep | interrupt */
+    uint64_t worker_priority; /* SCHED_FIFO of the polling threads; 0: as any other */
     /* both */
     config_text shm_path;              /* /dev/shm/tgw */
     config_text agent_default;         /* host:port, "" for none */

@@ -189,6 +189,19 @@ static bool check_remote(const struct config *c, struct config_error *e) {
     return true;
 }
 
+/* A core that keeps its CPU while idle must not be one that nobody else may interrupt. */
+static bool check_priority(const struct config *c, struct config_error *e) {
+    bool keeps = strcmp(c->idle_mode, "spin") == 0 || strcmp(c->idle_mode, "pause") == 0;
+    if (c->worker_priority && keeps)
+        return config_fail(
+            e,
+            "worker_priority: with idle_mode \"%s\" nothing else would run on the "
+            "cores' CPUs, and the kernel would stop the cores for 50 ms each second: "
+            "\"sleep\" or \"interrupt\" on CPUs that are shared, 0 on isolated ones",
+            c->idle_mode);
+    return true;
+}
+
 bool config_check(const struct config *c, struct config_error *e) {
     static const char *const idle[] = {"spin", "pause", "sleep", "interrupt", NULL};
     static const char *const stores[] = {"memory", "redis", NULL};
@@ -207,5 +220,5 @@ bool config_check(const struct config *c, struct config_error *e) {
         if (!is_network(c->agent_networks.item[i]))
             return config_fail(e, "agent_networks[%u]: not a network: \"%s\"", i,
                                c->agent_networks.item[i]);
-    return check_remote(c, e) && check_tls(c, e);
+    return check_priority(c, e) && check_remote(c, e) && check_tls(c, e);
 }

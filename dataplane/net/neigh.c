@@ -1,4 +1,5 @@
 /* Neighbour cache for ARP and NDP, after the states of RFC 4861 section 7.3.2. */
+#include "core/lines.h"
 #include "net_priv.h"
 #include <stdlib.h>
 
@@ -42,7 +43,7 @@ struct neigh_table {
 };
 
 struct neigh_table *neigh_create(void) {
-    struct neigh_table *t = calloc(1, sizeof(*t));
+    struct neigh_table *t = lines_zalloc(1, sizeof(*t));
     if (t)
         t->next_timer_ns = UINT64_MAX;
     return t;

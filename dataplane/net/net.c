@@ -1,4 +1,5 @@
 #include "net/net.h"
+#include "core/lines.h"
 #include "net_priv.h"
 #include <rte_prefetch.h>
 #include <stdlib.h>
@@ -91,7 +92,7 @@ void net_link_returned(struct net *n, uint64_t now_ns) {
 struct net *net_create(const struct net_config *c, const struct net_ops *up, void *up_ctx,
                        uint64_t now_ns) {
     assert(c->iface_count <= TGW_PORTS_MAX && c->pool && c->counters && up->tcp_segment);
-    struct net *n = calloc(1, sizeof(*n));
+    struct net *n = lines_zalloc(1, sizeof(*n));
     if (!n)
         return NULL;
     n->neigh = neigh_create();

@@ -1,4 +1,5 @@
 /* The table of one core: creation, handles, the streams' handlers, timers. */
+#include "core/lines.h"
 #include "session_priv.h"
 #include <assert.h>
 #include <stdlib.h>
@@ -16,7 +17,7 @@ static void timer_fired(void *ctx, struct timer *timer);
 
 struct session_table *session_table_create(const struct session_config *c,
                                            const struct session_env *env, uint64_t now_ns) {
-    struct session_table *t = calloc(1, sizeof(*t));
+    struct session_table *t = lines_zalloc(1, sizeof(*t));
     if (!t)
         return NULL;
     uint32_t slots = c->sessions_max + c->sessions_max / 8 + REFUSALS_MIN;

@@ -1,3 +1,4 @@
+#include "core/lines.h"
 #include "core/region.h"
 #include "ooo.h"
 #include "siphash.h"
@@ -51,7 +52,7 @@ static void set_time(struct tcp_stack *t, uint64_t now_ns) {
 }
 
 struct tcp_stack *tcp_create(const struct tcp_config *c, struct net *net, uint64_t now_ns) {
-    struct tcp_stack *t = calloc(1, sizeof(*t));
+    struct tcp_stack *t = lines_zalloc(1, sizeof(*t));
     if (!t)
         return NULL;
     t->config = *c;

@@ -8,14 +8,13 @@
 
 enum { TCP_LISTENERS_MAX = 8 };
 
-/* Connections whose ACK waits. One may have ended since and its TCB be another's: then the
+/* A connection whose ACK waits. It may have ended since and its TCB be another's: then the
  * ports tell. */
 struct tcp_ack_entry {
     uint32_t index, ports;
-};
-struct tcp_ack_list {
-    struct tcp_ack_entry *entry;
-    uint32_t count;
+    uint32_t acked;  /* rcv_acked when the wait, or its second half, began */
+    uint32_t due_us; /* when half a delay is over */
+    bool again;      /* the second half */
 };
 
 struct tcp_record {
@@ -57,10 +56,9 @@ struct tcp_stack {
     struct tw_table tw;
     uint32_t *out; /* ring of TCB indexes to be looked at by the flush, each once */
     uint32_t out_mask, out_head, out_tail;
-    /* All wait equally long: what began to wait in this period, and in the one before. */
-    struct tcp_ack_list ack_young, ack_old;
-    uint32_t ack_capacity;  /* of each; beyond it ACKs do not wait */
-    uint64_t ack_period_ns; /* when this period began */
+    /* A ring, by due time. Beyond its capacity ACKs do not wait. */
+    struct tcp_ack_entry *ack;
+    uint32_t ack_capacity, ack_head, ack_count;
     uint32_t half_open, answers_left;
     uint64_t answers_ns;
     uint32_t next_port;

@@ -1,6 +1,6 @@
 /* A set of certificates: what each SSL_CTX is told, and which is chosen when. */
 #include "context_priv.h"
-#include "job.h"
+#include "provider.h"
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
 #include <string.h>
@@ -9,12 +9,6 @@
 enum { TICKET_FILE_BYTES_MIN = 32, SECURITY_BITS_112 = 2 };
 
 static const unsigned char SESSION_CONTEXT[] = "terminal-gateway";
-
-static void on_keylog(const SSL *ssl, const char *line) {
-    struct tls_job *job = SSL_get_app_data(ssl);
-    if (job)
-        tls_job_secret(job, line);
-}
 
 /* RFC 7301: http/1.1 or nothing. A client that offers only others is turned away. */
 static int on_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_len,
@@ -69,7 +63,6 @@ static int on_status(SSL *ssl, void *arg) {
 
 static bool common_rules(SSL_CTX *ctx, struct tls_set *s, int version_min) {
     SSL_CTX_set_app_data(ctx, s);
-    SSL_CTX_set_keylog_callback(ctx, on_keylog);
     SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
     SSL_CTX_set_security_level(ctx, SECURITY_BITS_112);
     SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS);
@@ -127,7 +120,7 @@ static bool check_dates(struct tls_set *s, const X509 *cert, const char *path,
 
 static bool load_server(struct tls_set *s, uint32_t i, const struct tls_fail *f) {
     const struct tls_certificate *c = &s->config.certificate[i];
-    SSL_CTX *ctx = s->server[i] = SSL_CTX_new(TLS_server_method());
+    SSL_CTX *ctx = s->server[i] = SSL_CTX_new_ex(NULL, tls_provider_query, TLS_server_method());
     s->count = i + 1;
     if (!ctx || !server_rules(ctx, s))
         return tls_files_fail(f, "%s: no memory", c->chain);
@@ -173,7 +166,7 @@ static bool load_client(struct tls_set *s, const struct tls_fail *f) {
     const struct tls_context_config *c = &s->config;
     if (!c->agent_ca[0])
         return true;
-    SSL_CTX *ctx = s->client = SSL_CTX_new(TLS_client_method());
+    SSL_CTX *ctx = s->client = SSL_CTX_new_ex(NULL, tls_provider_query, TLS_client_method());
     if (!ctx || !common_rules(ctx, s, TLS1_3_VERSION))
         return tls_files_fail(f, "%s: no memory", c->agent_ca);
     if (SSL_CTX_load_verify_file(ctx, c->agent_ca) != 1)

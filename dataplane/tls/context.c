@@ -1,4 +1,5 @@
 #include "context_priv.h"
+#include "provider.h"
 #include <openssl/rand.h>
 #include <stdio.h>
 #include <string.h>
@@ -54,7 +55,7 @@ bool tls_context_changed(const struct tls_context *x) {
 struct tls_context *tls_context_create(const struct tls_context_config *c, uint64_t unix_s,
                                        char *err, size_t err_bytes) {
     struct tls_context *x = OPENSSL_zalloc(sizeof(*x));
-    if (!x || RAND_bytes(x->own_secret, sizeof(x->own_secret)) != 1) {
+    if (!x || !tls_provider_install() || RAND_bytes(x->own_secret, sizeof(x->own_secret)) != 1) {
         snprintf(err, err_bytes, "no memory for TLS");
         OPENSSL_free(x);
         return NULL;

@@ -55,8 +55,7 @@ uint64_t tls_context_not_after_s(const struct tls_context *x);
 /* For the handshake threads. */
 struct tls_set *tls_context_acquire(struct tls_context *x);
 void tls_set_release(struct tls_set *s);
-/* A new handshake in the server's or the client's role; NULL: no memory, or no such role.
- * SSL_get_app_data() is for the caller: the struct tls_job that is told the secrets. */
+/* A new handshake in the server's or the client's role; NULL: no memory, or no such role. */
 SSL *tls_set_ssl(struct tls_set *s, bool client);
 /* From now on handshakes in the client's role resume this session, as long as it lasts;
  * it is copied. For load generators: the gateway itself never resumes as a client. */

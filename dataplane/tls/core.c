@@ -1,6 +1,7 @@
 /* The core's TLS as a whole: creation, connections and their parts, the list of those
  * that tls_flush() owes a look. */
 #include "conn.h"
+#include "core/lines.h"
 #include <assert.h>
 #include <openssl/crypto.h>
 #include <stdlib.h>
@@ -41,7 +42,7 @@ static bool init_pools(struct tls_core *t) {
 
 static bool init_links(struct tls_core *t) {
     t->links = tls_workers_count(t->workers);
-    t->link = calloc(t->links, sizeof(*t->link));
+    t->link = lines_zalloc(t->links, sizeof(*t->link));
     for (uint32_t i = 0; t->link && i < t->links; i++)
         tls_workers_link(t->workers, i, t->config.core, &t->link[i]);
     return t->link != NULL;
@@ -49,7 +50,7 @@ static bool init_links(struct tls_core *t) {
 
 struct tls_core *tls_create(const struct tls_config *c, const struct tls_env *env,
                             struct tls_workers *w, uint64_t now_ns) {
-    struct tls_core *t = calloc(1, sizeof(*t));
+    struct tls_core *t = lines_zalloc(1, sizeof(*t));
     if (!t)
         return NULL;
     t->config = *c;

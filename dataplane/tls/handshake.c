@@ -149,8 +149,8 @@ static bool adopt(struct tls_conn *c, const struct tls_job *job) {
     uint8_t *both = pool_alloc(secrets_pool(t, job->suite));
     if (!both)
         return false;
-    memcpy(both, job->secret[job->client ? server : client], bytes); /* TLS_READ */
-    memcpy(both + bytes, job->secret[job->client ? client : server], bytes);
+    memcpy(both, job->secrets.secret[job->client ? server : client], bytes); /* TLS_READ */
+    memcpy(both + bytes, job->secrets.secret[job->client ? client : server], bytes);
     c->suite = job->suite;
     c->slot = pool_index(secrets_pool(t, job->suite), both);
     c->seq[TLS_READ] = 0;

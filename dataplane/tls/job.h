@@ -6,6 +6,7 @@
 #include "contract/reason.h"
 #include "contract/ring.h"
 #include "tls/context.h"
+#include "tls/provider.h"
 #include "tls/record.h"
 
 enum { TLS_JOB_IN_BYTES = 4096 };
@@ -35,10 +36,9 @@ struct tls_job {
     bool resumed;
     bool took12; /* a place among the TLS 1.2 connections */
     uint8_t suite;
-    uint8_t secrets_seen;                    /* bit 0: of the client, bit 1: of the server */
-    uint64_t write_seq;                      /* records already written under the application key */
-    uint8_t secret[2][TLS_SECRET_BYTES_MAX]; /* client's, server's */
-    uint8_t agent_addr[16];                  /* client role: whom the certificate must name */
+    uint64_t write_seq; /* records already written under the application key */
+    struct tls_secrets secrets;
+    uint8_t agent_addr[16]; /* client role: whom the certificate must name */
     uint8_t in[TLS_JOB_IN_BYTES];
 };
 
@@ -48,9 +48,6 @@ struct tls_job_msg {
     struct tls_job *job;
 };
 
-/* handshake_step.c: one step, on whichever thread owns the job. */
+/* step.c: one step, on whichever thread owns the job. */
 void tls_job_step(struct tls_context *x, struct tls_job *job);
-/* The keylog callback's: a line names a secret in hex. */
-void tls_job_secret(struct tls_job *job, const char *line);
-
 #endif

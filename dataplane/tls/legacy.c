@@ -12,7 +12,6 @@ bool legacy_adopt(struct tls_conn *c, struct tls_job *job) {
     job->ssl = NULL;
     job->set = NULL;
     job->took12 = false;
-    SSL_set_app_data(x->ssl, NULL);
     (void)BIO_reset(SSL_get_rbio(x->ssl)); /* still in the lower stream, too */
     (void)BIO_reset(SSL_get_wbio(x->ssl)); /* sent */
     c->state = TLS_LEGACY;

@@ -5,6 +5,7 @@
 #define TGW_TLS_RECORD_H
 
 #include "tls/cipher.h"
+#include "tls/hkdf.h"
 
 /* Numbered as in the registry, from TLS_AES_128_GCM_SHA256 (0x1301) on. */
 enum tls_suite {
@@ -33,7 +34,7 @@ enum tls_alert { /* section 6 */
 
 enum {
     TLS_HEADER_BYTES = 5,
-    TLS_SECRET_BYTES_MAX = 48,
+    TLS_SECRET_BYTES_MAX = TLS_HASH_BYTES_MAX,
     TLS_PLAIN_BYTES_MAX = 16384,                               /* section 5.1 */
     TLS_CIPHER_BYTES_MAX = TLS_PLAIN_BYTES_MAX + 256,          /* section 5.2 */
     TLS_OVERHEAD_BYTES = TLS_HEADER_BYTES + 1 + TLS_TAG_BYTES, /* of a record of ours */
@@ -43,7 +44,7 @@ enum {
 /* Fetched algorithms and scratch of one thread. */
 struct tls_crypto {
     struct tls_cipher cipher[TLS_SUITES];
-    EVP_MD *hash[TLS_SUITES];
+    struct tls_hash hash[TLS_SUITES];
     EVP_MD_CTX *digest;
 };
 

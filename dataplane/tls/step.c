@@ -5,28 +5,6 @@
 #include <openssl/err.h>
 #include <string.h>
 
-enum { CLIENT_SEEN = 1, SERVER_SEEN = 2 };
-
-static int digit(char c) {
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-/* "LABEL CLIENT_RANDOM SECRET", the format of NSS key logs. */
-void tls_job_secret(struct tls_job *job, const char *line) {
-    static const char *const label[2] = {"CLIENT_TRAFFIC_SECRET_0 ", "SERVER_TRAFFIC_SECRET_0 "};
-    for (int side = 0; side < 2; side++) {
-        const char *hex = strrchr(line, ' ');
-        if (strncmp(line, label[side], strlen(label[side])) != 0 || !hex)
-            continue;
-        size_t n = strlen(++hex) / 2;
-        if (n > TLS_SECRET_BYTES_MAX)
-            return;
-        for (size_t i = 0; i < n; i++)
-            job->secret[side][i] = (uint8_t)(digit(hex[2 * i]) << 4 | digit(hex[2 * i + 1]));
-        job->secrets_seen |= side == 0 ? CLIENT_SEEN : SERVER_SEEN;
-    }
-}
-
 static bool fail(struct tls_job *job, enum tgw_reason reason) {
     job->state = TLS_JOB_FAILED;
     job->reason = (uint16_t)reason;
@@ -52,7 +30,6 @@ static bool begin(struct tls_context *x, struct tls_job *job) {
     }
     BIO_set_mem_eof_return(in, -1);
     SSL_set_bio(job->ssl, in, out);
-    SSL_set_app_data(job->ssl, job);
     return true;
 }
 
@@ -70,7 +47,7 @@ static uint64_t count_records(const uint8_t *data, size_t len) {
 static bool hand_over(struct tls_job *job) {
     uint32_t id = SSL_CIPHER_get_protocol_id(SSL_get_current_cipher(job->ssl));
     uint32_t suite = id - 0x1301;
-    if (suite >= TLS_SUITES || job->secrets_seen != (CLIENT_SEEN | SERVER_SEEN) ||
+    if (suite >= TLS_SUITES || job->secrets.seen != (TLS_CLIENT_SEEN | TLS_SERVER_SEEN) ||
         SSL_has_pending(job->ssl))
         return fail(job, TGW_R_tls_handshake_failed);
     job->suite = (uint8_t)suite;
@@ -108,7 +85,9 @@ static void run(struct tls_context *x, struct tls_job *job) {
         return;
     }
     ERR_clear_error();
+    tls_provider_watch(&job->secrets);
     int result = SSL_do_handshake(job->ssl);
+    tls_provider_watch(NULL);
     job->out_len = (size_t)BIO_get_mem_data(out, &at);
     job->out = (const uint8_t *)at;
     if (result == 1)
@@ -125,7 +104,7 @@ static void release(struct tls_context *x, struct tls_job *job) {
         tls_context_give12(x);
     if (job->set)
         tls_set_release(job->set);
-    OPENSSL_cleanse(job->secret, sizeof(job->secret));
+    OPENSSL_cleanse(&job->secrets, sizeof(job->secrets));
     job->ssl = NULL;
     job->set = NULL;
 }

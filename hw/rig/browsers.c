@@ -166,6 +166,12 @@ static void say_close(struct browser *b) {
     became(b, BROWSER_CLOSING);
 }
 
+static void note_latency(struct rig *rig, uint64_t due_ns) {
+    hist_add(&rig->latency, rig->now_ns - due_ns);
+    if (calm_kept(&rig->calm, rig->now_ns, due_ns))
+        hist_add(&rig->undisturbed, rig->now_ns - due_ns);
+}
+
 /* An echo is here whole. */
 static void answered(struct browser *b) {
     struct browsers *all = b->all;
@@ -173,9 +179,9 @@ static void answered(struct browser *b) {
     uint64_t intended = b->due_ns + b->answered * all->interval_ns;
     bool timed = b->timing && b->timed == b->answered;
     if (rig->measuring && rig->plan.rate_per_s && !b->types_on)
-        hist_add(&rig->latency, rig->now_ns - intended);
+        note_latency(rig, intended);
     else if (rig->measuring && timed)
-        hist_add(&rig->latency, rig->now_ns - b->sent_ns);
+        note_latency(rig, b->sent_ns);
     if (timed)
         b->timing = false;
     b->answered++;

@@ -162,3 +162,8 @@ void rig_end(struct rig *rig) {
     tcp_flush(rig->tcp);
     net_flush(rig->net);
 }
+
+uint64_t rig_segments(const struct rig *rig) {
+    return tgw_counter_get(rig->counters, TGW_C_tcp_segments_in) +
+           tgw_counter_get(rig->counters, TGW_C_tcp_segments_out);
+}

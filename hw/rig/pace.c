@@ -56,9 +56,9 @@ static void open_due(struct pace *p, uint64_t rate, bool again) {
         if (due_ns > rig->now_ns || browsers_opening(rig->browsers) >= most)
             return;
         uint32_t tries = 0;
-        while (tries < sessions && !browser_is_idle(rig->browsers, p->cursor)) {
+        while (!browser_is_idle(rig->browsers, p->cursor)) {
             p->cursor = (p->cursor + 1) % sessions;
-            if (++tries == STARTS_A_TURN)
+            if (++tries == STARTS_A_TURN || tries == sessions)
                 return;
         }
         p->starved = !browser_open(rig->browsers, p->cursor, due_ns);
@@ -160,6 +160,8 @@ static void begin_measuring(struct pace *p) {
     struct rig *rig = p->rig;
     enter(p, PHASE_MEASURE);
     hist_clear(&rig->latency);
+    hist_clear(&rig->undisturbed);
+    calm_clear(&rig->calm, rig->now_ns);
     if (rig->plan.scenario == SCENARIO_churn)
         hist_clear(&rig->setup);
     rig->measuring = true;

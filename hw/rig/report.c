@@ -1,10 +1,11 @@
 #include "report.h"
 #include "clock.h"
+#include "stages.h"
 #include <stdio.h>
 #include <stdlib.h>
 
 enum { STEP_MS = 100, POINTS_MAX = 600 };
-static const uint64_t SECOND_NS = 1000000000, STALL_NS = 500000;
+static const uint64_t SECOND_NS = 1000000000;
 
 bool report_start(struct report *r, struct rig *rig, struct watch *watch, struct pace *pace) {
     uint64_t step_ms = rig->plan.duration_ms / POINTS_MAX;
@@ -68,6 +69,14 @@ static void add_point(struct report *r) {
     r->last_sample = now;
 }
 
+static void end_window(struct report *r) {
+    r->end_ns = r->rig->now_ns;
+    r->tally_end = r->rig->tally;
+    r->by_rig = r->rig->calm.rig;
+    r->by_gateway = r->rig->calm.by_gateway;
+    watch_sample(r->watch, &r->sample_end);
+}
+
 static void enter(struct report *r, enum phase phase) {
     enum phase was = r->phase;
     r->phase = phase;
@@ -78,28 +87,13 @@ static void enter(struct report *r, enum phase phase) {
         watch_sample(r->watch, &r->sample_begin);
         r->last_sample = r->sample_begin;
     } else if (was == PHASE_MEASURE) {
-        r->end_ns = r->rig->now_ns;
-        r->tally_end = r->rig->tally;
-        watch_sample(r->watch, &r->sample_end);
+        end_window(r);
     }
-}
-
-static void note_stall(struct report *r) {
-    uint64_t took_ns = r->rig->now_ns - r->turn_ns;
-    bool first = r->turn_ns == 0;
-    r->turn_ns = r->rig->now_ns;
-    if (first || took_ns < STALL_NS || r->phase != PHASE_MEASURE)
-        return;
-    r->stalls.count++;
-    r->stalls.total_ns += took_ns;
-    if (took_ns > r->stalls.longest_ns)
-        r->stalls.longest_ns = took_ns;
 }
 
 void report_turn(struct report *r) {
     if (r->pace->phase != r->phase)
         enter(r, r->pace->phase);
-    note_stall(r);
     if (r->phase == PHASE_MEASURE && r->rig->now_ns - r->begin_ns >= (r->points + 1) * r->step_ns)
         add_point(r);
     if (r->rig->now_ns - r->line_ns >= SECOND_NS)
@@ -130,12 +124,25 @@ static void put_hist(cJSON *root, const char *name, const struct hist *h) {
     }
 }
 
-static void put_stalls(const struct report *r, cJSON *root) {
-    cJSON *o = cJSON_AddObjectToObject(root, "rig_stalls");
-    put(o, "over_us", (double)STALL_NS / 1e3);
-    put(o, "count", (double)r->stalls.count);
-    put(o, "share", ratio(r->stalls.total_ns, r->end_ns - r->begin_ns));
-    put(o, "longest_us", (double)r->stalls.longest_ns / 1e3);
+/* The share is of the time of so many cores. */
+static void put_stalls(const struct report *r, cJSON *to, const char *name, const struct stalls *s,
+                       double over_us, uint32_t cores) {
+    cJSON *o = cJSON_AddObjectToObject(to, name);
+    put(o, "over_us", over_us);
+    put(o, "count", (double)s->count);
+    put(o, "share", ratio(s->total_ns, (r->end_ns - r->begin_ns) * cores));
+    put(o, "longest_us", (double)s->longest_ns / 1e3);
+}
+
+/* What of the latencies no stall reached, and how much that is. */
+static void put_undisturbed(const struct report *r, cJSON *root) {
+    const struct rig *rig = r->rig;
+    put_hist(root, "undisturbed_ns", &rig->undisturbed);
+    cJSON *o = cJSON_AddObjectToObject(root, "undisturbed");
+    put(o, "share", ratio(rig->undisturbed.count, rig->latency.count));
+    put(o, "recovery", CALM_RECOVERY);
+    cJSON_AddBoolToObject(o, "gateway_seen", watch_sees(r->watch));
+    put_stalls(r, o, "gateway_stalls", &r->by_gateway, STAGES_STALL_US, rig->calm.cores);
 }
 
 static void put_sessions(const struct report *r, cJSON *root) {
@@ -271,6 +278,23 @@ static void put_series(const struct report *r, cJSON *root) {
     }
 }
 
+static void show_stalls(const struct report *r, const char *who, const struct stalls *s) {
+    if (s->count)
+        printf("  %s stood still %lu times, %.2f %% of the time, %.1f ms at most\n", who, s->count,
+               100 * ratio(s->total_ns, r->end_ns - r->begin_ns), (double)s->longest_ns / 1e6);
+}
+
+static void show_undisturbed(const struct report *r) {
+    const struct hist *h = &r->rig->undisturbed;
+    show_stalls(r, "the rig itself", &r->by_rig);
+    show_stalls(r, "the gateway", &r->by_gateway);
+    if (h->count)
+        printf(
+            "  echo us where nobody stood still, %.1f %% of them: p50 %.1f p99 %.1f p99.9 %.1f\n",
+            100 * ratio(h->count, r->rig->latency.count), (double)hist_quantile(h, 500000) / 1e3,
+            (double)hist_quantile(h, 990000) / 1e3, (double)hist_quantile(h, 999000) / 1e3);
+}
+
 static void show_summary(const struct report *r) {
     const struct tally *a = &r->tally_begin, *b = &r->tally_end;
     const struct hist *h = &r->rig->latency, *setup = &r->rig->setup;
@@ -288,12 +312,7 @@ static void show_summary(const struct report *r) {
            (double)hist_quantile(h, 500000) / 1e3, (double)hist_quantile(h, 990000) / 1e3,
            (double)hist_quantile(h, 999000) / 1e3, (double)h->max / 1e3,
            (double)hist_quantile(setup, 500000) / 1e3, (double)hist_quantile(setup, 990000) / 1e3);
-    if (r->stalls.count)
-        printf("  the rig itself stood still %lu times over %.1f ms, %.2f %% of the time, %.1f ms "
-               "at most\n",
-               r->stalls.count, (double)STALL_NS / 1e6,
-               100 * ratio(r->stalls.total_ns, r->end_ns - r->begin_ns),
-               (double)r->stalls.longest_ns / 1e6);
+    show_undisturbed(r);
     if (watch_sees(r->watch))
         printf("  gateway: %.0f cycles a frame, %.0f a setup\n",
                ratio(busy, watch_frames(&r->sample_begin, &r->sample_end)),
@@ -303,11 +322,8 @@ static void show_summary(const struct report *r) {
 bool report_finish(struct report *r, const cJSON *file, char *err, size_t err_bytes) {
     const char *path = r->rig->plan.report;
     cJSON *root = cJSON_CreateObject();
-    if (r->end_ns == 0) { /* interrupted before or in the window */
-        r->end_ns = r->rig->now_ns;
-        r->tally_end = r->rig->tally;
-        watch_sample(r->watch, &r->sample_end);
-    }
+    if (r->end_ns == 0) /* interrupted before or in the window */
+        end_window(r);
     cJSON_AddStringToObject(root, "name", r->rig->plan.name);
     cJSON_AddStringToObject(root, "version", TGW_VERSION);
     cJSON_AddItemToObject(root, "plan", cJSON_Duplicate(file, true));
@@ -315,7 +331,8 @@ bool report_finish(struct report *r, const cJSON *file, char *err, size_t err_by
     put_rates(r, root);
     put_hist(root, "latency_ns", &r->rig->latency);
     put_hist(root, "setup_ns", &r->rig->setup);
-    put_stalls(r, root);
+    put_undisturbed(r, root);
+    put_stalls(r, root, "rig_stalls", &r->by_rig, CALM_STALL_US, 1);
     put_gateway(r, root);
     put_series(r, root);
     show_summary(r);

@@ -10,12 +10,6 @@ struct point { /* one of the series: since the one before */
     uint64_t answered, opened, bytes, frames, busy_cycles;
 };
 
-/* Turns of the rig's own loop that took longer than any work in them could: its CPU was
- * taken away, and the keystrokes under way show it in their latency. */
-struct stalls {
-    uint64_t count, total_ns, longest_ns;
-};
-
 struct report {
     struct rig *rig;
     struct watch *watch;
@@ -26,8 +20,7 @@ struct report {
     uint64_t rss_before, rss_open;
     struct tally last_tally, line_tally, tally_begin, tally_end;
     struct sample last_sample, line_sample, sample_begin, sample_end;
-    uint64_t turn_ns; /* when the last turn began */
-    struct stalls stalls;
+    struct stalls by_rig, by_gateway; /* of the window */
     enum phase phase;
 };
 

@@ -3,6 +3,7 @@
 #ifndef TGW_RIG_RIG_H
 #define TGW_RIG_RIG_H
 
+#include "calm.h"
 #include "hist.h"
 #include "plan.h"
 #include "tcp/tcp.h"
@@ -45,6 +46,8 @@ struct rig {
     uint64_t now_ns, tick_ns;
     struct tally tally;
     struct hist latency, setup; /* of the measured window */
+    struct hist undisturbed;    /* the part of `latency` that no stall reached */
+    struct calm calm;
     bool measuring;
     char refusal[256];     /* the first one's last line: what is wrong */
     uint8_t *output_frame; /* what agents write: header and output_bytes of text */
@@ -61,6 +64,8 @@ void rig_stop(struct rig *rig);
 /* A turn: what came in, then what is to go out. */
 void rig_begin(struct rig *rig, uint64_t now_ns);
 void rig_end(struct rig *rig);
+/* In and out, since the start. */
+uint64_t rig_segments(const struct rig *rig);
 
 /* secure.c: TLS of the browsers. Without plan.tls_ca it does nothing. */
 bool secure_start(struct rig *rig, char *err, size_t err_bytes);

@@ -74,7 +74,9 @@ static bool start_report(struct machine *m) {
     if (!watch_start(&m->watch, &m->rig.plan, m->rig.now_ns, m->err, sizeof(m->err)))
         return false;
     pace_init(&m->pace, &m->rig);
+    watch_calm(&m->watch, &m->rig.calm);
     hist_clear(&m->rig.latency);
+    hist_clear(&m->rig.undisturbed);
     hist_clear(&m->rig.setup);
     return report_start(&m->report, &m->rig, &m->watch, &m->pace);
 }
@@ -96,7 +98,10 @@ static const struct part {
 enum { PARTS = sizeof(parts) / sizeof(parts[0]) };
 
 static void turn(struct machine *m) {
-    rig_begin(&m->rig, clock_ns(&m->clock));
+    uint64_t now_ns = clock_ns(&m->clock);
+    const struct tally *t = &m->rig.tally;
+    calm_turn(&m->rig.calm, now_ns, rig_segments(&m->rig), t->typed - t->answered);
+    rig_begin(&m->rig, now_ns);
     watch_turn(&m->watch, m->rig.now_ns);
     pace_turn(&m->pace);
     rig_end(&m->rig);

@@ -24,6 +24,14 @@ bool watch_sees(const struct watch *w) {
     return w->bridge.shm != NULL;
 }
 
+void watch_calm(const struct watch *w, struct calm *calm) {
+    calm->cores = watch_sees(w) ? w->bridge.cores : 0;
+    calm->tsc_hz = watch_sees(w) ? w->bridge.shm->tsc_hz : 0;
+    for (uint32_t i = 0; i < calm->cores; i++)
+        calm->gateway[i] = w->bridge.core[i].counters;
+    calm_init(calm);
+}
+
 /* Agents in turn, so that the gateway's ports suffice for all. */
 static void next_agent(struct watch *w, struct tgw_endpoint *out) {
     *out = (struct tgw_endpoint){.port = w->agent_port};

@@ -28,6 +28,8 @@ void watch_stop(struct watch *w);
 /* Answer what waits for a verdict. */
 void watch_turn(struct watch *w, uint64_t now_ns);
 bool watch_sees(const struct watch *w);
+/* Let `calm` see the gateway's stalls, from now on. */
+void watch_calm(const struct watch *w, struct calm *calm);
 void watch_sample(const struct watch *w, struct sample *out);
 uint64_t watch_busy_cycles(const struct sample *from, const struct sample *to);
 uint64_t watch_frames(const struct sample *from, const struct sample *to);

@@ -4,6 +4,7 @@
  * frame as the minimum, the tenth and the half of many short stretches.
  *
  *   bench-inside SESSIONS SCENARIO FRAME_BYTES STRETCHES [TYPING [TLS_DIR [CORES [WAY]]]]
+ *   bench-inside SESSIONS load FRAME_BYTES MS      latency, by part of the capacity: load.c
  *
  * TLS_DIR: browsers speak TLS, with what platform/lab/certificates.sh has put there; "-":
  * plain. CORES: workers. WAY: how their ports are shared:
@@ -11,15 +12,13 @@
  *   rss      a queue each by the Toeplitz hash, as of a NIC; each worker has some hundred
  *            stretches before the next, so that caches are its own
  *   threads  the same, a thread and a rig of its own for each of two workers; real time
- *   handover as threads, with one queue and software distribution */
+ *   handover as threads, with one queue and software distribution
+ *   apart    two threads with ports and a rig each, as two gateways in one process: what
+ *            they then cost over one is what they share without need */
+#include "inside.h"
 #include "drivers/spread.h"
-#include "hw/rig/pace.h"
-#include "hw/rig/watch.h"
 #include "ports.h"
-#include "shm_region.h"
 #include "tests/lib/real_time.h"
-#include "wire.h"
-#include "worker.h"
 #include <rte_cycles.h>
 #include <rte_eal.h>
 #include <rte_launch.h>
@@ -33,59 +32,14 @@ enum {
     MBUFS = 16383,
     RIG_TURNS = 4,
     TURN_NS = 10000,
-    ERROR_BYTES = 300,
-    CORES_MAX = 4,
     STRETCHES_A_TURN = 200,
     CHURN_STRETCHES = 50,
     TURNS_MAX = 64, /* of a stretch, while others feed the worker */
 };
 
-enum way { WAY_spread, WAY_rss, WAY_threads, WAY_handover, WAYS };
-static const char *const way_names[WAYS] = {"spread", "rss", "threads", "handover"};
+static const char *const way_names[WAYS] = {"spread", "rss", "threads", "handover", "apart"};
 
-/* A rig; of two, each has half of the clients and of the agents. */
-struct half {
-    struct rig rig;
-    struct pace pace;
-    uint64_t now_ns; /* virtual, but with threads: a run repeats to the instruction */
-    struct rte_mempool *mbufs;
-    struct port *port[2];
-    cJSON *file;
-};
-
-/* Ticks a unit of each stretch; churn: of CHURN_STRETCHES together, as a session's frames fall
- * into other stretches than what it took to get there. */
-struct result {
-    double *v;
-    uint32_t count;
-    uint64_t units;
-    uint64_t group_cycles, group_units; /* of the value that is not whole yet */
-    uint32_t group_stretches;
-};
-
-struct inside {
-    struct half half[WIRE_HALVES];
-    uint16_t halves;
-    struct watch watch;
-    struct shm_region region;
-    uint32_t cores;
-    enum way way;
-    struct worker_signals signals[CORES_MAX];
-    struct worker *worker[CORES_MAX];
-    struct result result[CORES_MAX];
-    uint32_t stretches;
-    uint64_t threads_tsc; /* when real time began */
-    uint64_t threads_ns;
-    _Atomic uint32_t threads_done;
-    const char *tls_dir; /* NULL: plain */
-    struct tls_context *tls_context;
-    struct tls_workers *handshakes;
-    struct rte_mempool *mbufs;
-    struct port *port[2];
-    char path[64], err[ERROR_BYTES];
-};
-
-static void check(bool good, const char *what) {
+void inside_check(bool good, const char *what) {
     if (good)
         return;
     fprintf(stderr, "bench-inside: %s\n", what);
@@ -95,7 +49,7 @@ static void check(bool good, const char *what) {
 static struct rte_mempool *make_mbufs(const char *name) {
     struct rte_mempool *pool =
         rte_pktmbuf_pool_create(name, MBUFS, 256, 0, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
-    check(pool != NULL, "no packet buffers");
+    inside_check(pool != NULL, "no packet buffers");
     return pool;
 }
 
@@ -104,7 +58,24 @@ static bool is_hashed(const struct inside *b) {
 }
 
 static bool is_threaded(const struct inside *b) {
-    return b->way == WAY_threads || b->way == WAY_handover;
+    return b->way == WAY_threads || b->way == WAY_handover || b->way == WAY_apart;
+}
+
+/* Cores of one gateway: what a worker is told. */
+static uint32_t cores_together(const struct inside *b) {
+    return b->way == WAY_apart ? 1 : b->cores;
+}
+
+static void make_wires_apart(struct inside *b) {
+    for (uint32_t core = 0; core < b->cores; core++) {
+        struct port *theirs[WIRE_HALVES];
+        const struct wire_plan plan = {
+            .queues = 1, .halves = 1, .ours = b->mbufs, .theirs = {b->half[core].mbufs}};
+        for (int i = 0; i < 2; i++) {
+            inside_check(wire_make(&plan, &b->port[core][i], theirs), "no ports");
+            b->half[core].port[i] = theirs[0];
+        }
+    }
 }
 
 static void make_wires(struct inside *b) {
@@ -115,7 +86,7 @@ static void make_wires(struct inside *b) {
         plan.theirs[h] = b->half[h].mbufs;
     for (int i = 0; i < 2; i++) {
         plan.half_bit = i == 0 ? 0x8000 : 0x20; /* start_rig's clients and agents */
-        check(wire_make(&plan, &b->port[i], theirs), "no ports");
+        inside_check(wire_make(&plan, &b->port[0][i], theirs), "no ports");
         for (uint16_t h = 0; h < b->halves; h++)
             b->half[h].port[i] = theirs[h];
     }
@@ -135,30 +106,33 @@ static void start_eal(struct inside *b) {
                     "--log-level=error",
                     prefix,
                     NULL};
-    check(rte_eal_init(10, args) >= 0, "DPDK does not start");
+    inside_check(rte_eal_init(10, args) >= 0, "DPDK does not start");
     b->mbufs = make_mbufs("gateway");
     for (uint16_t h = 0; h < b->halves; h++) {
         b->half[h].mbufs = make_mbufs(h ? "rig1" : "rig0");
         b->half[h].now_ns = UINT64_C(1000000000);
     }
-    make_wires(b);
+    if (b->way == WAY_apart)
+        make_wires_apart(b);
+    else
+        make_wires(b);
 }
 
 static void start_tls(struct inside *b, uint32_t sessions, struct worker_config *c) {
     struct tls_context_config *files = calloc(1, sizeof(*files));
     char text[2 * TLS_PATH_BYTES];
-    check(files != NULL, "no memory");
+    inside_check(files != NULL, "no memory");
     snprintf(text, sizeof(text), "%s/gateway.pem:%s/gateway.key", b->tls_dir, b->tls_dir);
-    check(tls_certificate_parse(text, &files->certificate[0]), "TLS_DIR: too long");
+    inside_check(tls_certificate_parse(text, &files->certificate[0]), "TLS_DIR: too long");
     files->certificates = 1;
     files->ticket_period_s = 43200;
     b->tls_context = tls_context_create(files, (uint64_t)time(NULL), b->err, sizeof(b->err));
-    check(b->tls_context != NULL, b->err);
+    inside_check(b->tls_context != NULL, b->err);
     tls_config_defaults(&c->tls);
     c->tls.connections_max = sessions * 4;
     c->tls.counters = c->counters;
     b->handshakes = tls_workers_create(b->tls_context, 1, 1, c->tls.handshakes_max, true);
-    check(b->handshakes != NULL, "no handshake threads");
+    inside_check(b->handshakes != NULL, "no handshake threads");
     c->handshakes = b->handshakes;
     c->tls_port = 443;
     free(files);
@@ -168,7 +142,7 @@ static void start_worker(struct inside *b, uint32_t core, uint32_t sessions) {
     static const char *const addr[2] = {"198.18.0.2/24", "198.18.1.2/24"};
     struct tgw_counters *counters = shm_region_counters(&b->region, core);
     struct worker_config c = {.core = core,
-                              .cores = b->cores,
+                              .cores = cores_together(b),
                               .public_port = 80,
                               .idle_mode = IDLE_spin,
                               .counters = counters,
@@ -176,9 +150,11 @@ static void start_worker(struct inside *b, uint32_t core, uint32_t sessions) {
                               .event_ring = shm_region_event_ring(&b->region, core),
                               .signals = &b->signals[core]};
     c.net = (struct net_config){.iface_count = 2, .pool = b->mbufs, .counters = counters};
+    const bool apart = b->way == WAY_apart;
     for (int i = 0; i < 2; i++) {
-        c.net.iface[i] =
-            (struct net_iface_config){.port = b->port[i], .queue = (uint16_t)core, .addr_count = 1};
+        c.net.iface[i] = (struct net_iface_config){.port = b->port[apart ? core : 0][i],
+                                                   .queue = apart ? 0 : (uint16_t)core,
+                                                   .addr_count = 1};
         ip_prefix_parse(addr[i], true, &c.net.iface[i].addr[0]);
     }
     c.net.iface[0].has_gateway4 = ip_addr_parse("198.18.0.1", &c.net.iface[0].gateway4);
@@ -188,16 +164,16 @@ static void start_worker(struct inside *b, uint32_t core, uint32_t sessions) {
     if (b->tls_dir)
         start_tls(b, sessions, &c);
     b->worker[core] = worker_create(&c, b->half[0].now_ns, b->err, sizeof(b->err));
-    check(b->worker[core] != NULL, b->err);
+    inside_check(b->worker[core] != NULL, b->err);
 }
 
 static void start_gateway(struct inside *b, uint32_t sessions) {
     snprintf(b->path, sizeof(b->path), "/dev/shm/tgw-inside.%d", (int)getpid());
-    check(shm_region_create(&b->region, b->path, b->cores, b->err, sizeof(b->err)), b->err);
-    for (int i = 0; b->cores > 1 && i < 2; i++) {
-        b->port[i] =
-            port_spread_wrap(b->port[i], (uint16_t)b->cores, b->mbufs, b->err, sizeof(b->err));
-        check(b->port[i] != NULL, b->err);
+    inside_check(shm_region_create(&b->region, b->path, b->cores, b->err, sizeof(b->err)), b->err);
+    for (int i = 0; cores_together(b) > 1 && i < 2; i++) {
+        b->port[0][i] =
+            port_spread_wrap(b->port[0][i], (uint16_t)b->cores, b->mbufs, b->err, sizeof(b->err));
+        inside_check(b->port[0][i] != NULL, b->err);
     }
     shm_region_publish(&b->region);
     for (uint32_t core = 0; core < b->cores; core++)
@@ -206,17 +182,16 @@ static void start_gateway(struct inside *b, uint32_t sessions) {
 }
 
 /* The control process's part is the first rig's, for all agents. */
-static void start_watch(struct inside *b) {
+void inside_start_watch(struct inside *b) {
     struct plan all = b->half[0].rig.plan;
     if (b->halves > 1)
         snprintf(all.agents, sizeof(all.agents), "198.18.1.128/26");
-    check(watch_start(&b->watch, &all, b->half[0].now_ns, b->err, sizeof(b->err)), b->err);
+    inside_check(watch_start(&b->watch, &all, b->half[0].now_ns, b->err, sizeof(b->err)), b->err);
     for (uint32_t i = 0; i < b->cores; i++)
         atomic_store(&b->signals[i].control_epoch, atomic_load(&b->region.shm->control_epoch));
 }
 
-static void start_rig(struct inside *b, uint16_t half, uint64_t sessions, const char *scenario,
-                      const char *frame_bytes, uint64_t typing) {
+void inside_start_rig(struct inside *b, uint16_t half, const struct act *act) {
     static const char *const ranges[] = {
         "\"clients\":\"10.64.0.0/17\",\"agents\":\"198.18.1.128/27\",",
         "\"clients\":\"10.64.128.0/17\",\"agents\":\"198.18.1.160/27\","};
@@ -227,15 +202,17 @@ static void start_rig(struct inside *b, uint16_t half, uint64_t sessions, const 
                  b->tls_dir);
     snprintf(text, sizeof(text),
              "{%s%s\"scenario\":\"%s\",\"sessions\":%lu,\"typing_sessions\":%lu,\"frame_bytes\":%s,"
+             "\"rate_per_s\":%lu,\"settle_ms\":%lu,\"duration_ms\":%lu,"
              "\"verdicts\":true,\"region\":\"%s\",\"opening_max\":128,\"ramp_per_s\":200000,"
-             "\"settle_ms\":5,\"duration_ms\":3600000,\"machine\":{\"ports\":["
+             "\"machine\":{\"ports\":["
              "{\"name\":\"client\",\"driver\":\"sim\",\"addresses\":[\"198.18.0.1/24\"]},"
              "{\"name\":\"node\",\"driver\":\"sim\",\"addresses\":[\"198.18.1.1/24\"]}]}}",
-             tls, b->halves > 1 ? ranges[half] : "", scenario, sessions / b->halves,
-             typing / b->halves, frame_bytes, b->path);
-    check(plan_parse(&h->rig.plan, text, NULL, &h->file, b->err, sizeof(b->err)), b->err);
+             tls, b->halves > 1 && b->way != WAY_apart ? ranges[half] : "", act->scenario,
+             act->sessions / b->halves, act->typing / b->halves, act->frame_bytes, act->rate_per_s,
+             act->settle_ms, act->duration_ms, b->path);
+    inside_check(plan_parse(&h->rig.plan, text, NULL, &h->file, b->err, sizeof(b->err)), b->err);
     h->rig.now_ns = h->now_ns;
-    check(rig_start(&h->rig, h->port, h->mbufs, b->err, sizeof(b->err)), b->err);
+    inside_check(rig_start(&h->rig, h->port, h->mbufs, b->err, sizeof(b->err)), b->err);
     pace_init(&h->pace, &h->rig);
 }
 
@@ -351,7 +328,7 @@ static int run_thread(void *arg) {
 
 static void measure_in_threads(struct inside *b) {
     unsigned second = rte_get_next_lcore(-1, 1, 0);
-    check(second < RTE_MAX_LCORE, "threads want two CPUs");
+    inside_check(second < RTE_MAX_LCORE, "threads want two CPUs");
     b->threads_ns = b->half[0].now_ns > b->half[1].now_ns ? b->half[0].now_ns : b->half[1].now_ns;
     b->threads_tsc = rte_rdtsc();
     rte_eal_remote_launch(run_thread, b, second);
@@ -369,7 +346,7 @@ static void measure_in_turns(struct inside *b) {
 
 static void print_result(const struct inside *b, struct result *r, const char *who) {
     enum scenario scenario = b->half[0].rig.plan.scenario;
-    check(r->count > 0, "nothing was relayed");
+    inside_check(r->count > 0, "nothing was relayed");
     qsort(r->v, r->count, sizeof(*r->v), by_value);
     printf("%-6s %s  %s %lu  cycles min %.0f p10 %.0f median %.0f", scenario_names[scenario], who,
            scenario == SCENARIO_flood ? "KiB" : "frames", r->units, r->v[0], r->v[r->count / 10],
@@ -382,7 +359,7 @@ static void measure(struct inside *b) {
     char who[40];
     for (uint32_t i = 0; i < b->cores; i++) {
         b->result[i].v = calloc(b->stretches, sizeof(double));
-        check(b->result[i].v != NULL, "no memory");
+        inside_check(b->result[i].v != NULL, "no memory");
     }
     for (uint16_t h = 0; h < b->halves; h++)
         opened += b->half[h].rig.tally.opened;
@@ -456,24 +433,43 @@ static void end_rigs(struct inside *b) {
         for (int i = 0; i < 2; i++)
             b->half[h].port[i]->ops->close(b->half[h].port[i]);
     }
-    for (int i = 0; i < 2; i++)
-        b->port[i]->ops->close(b->port[i]);
+    for (uint32_t core = 0; core < b->cores; core++)
+        for (int i = 0; i < 2; i++)
+            if (b->port[core][i])
+                b->port[core][i]->ops->close(b->port[core][i]);
 }
 
 static void take_arguments(struct inside *b, int argc, char **argv) {
     if (argc < 5 || argc > 9) {
         fprintf(stderr, "usage: bench-inside SESSIONS SCENARIO FRAME_BYTES STRETCHES "
-                        "[TYPING [TLS_DIR [CORES [spread|rss|threads|handover]]]]\n");
+                        "[TYPING [TLS_DIR [CORES [spread|rss|threads|handover|apart]]]]\n"
+                        "       bench-inside SESSIONS load FRAME_BYTES MS\n");
         exit(2);
     }
     b->stretches = (uint32_t)strtoul(argv[4], NULL, 10);
     b->tls_dir = argc >= 7 && strcmp(argv[6], "-") != 0 ? argv[6] : NULL;
     b->cores = argc >= 8 ? (uint32_t)strtoul(argv[7], NULL, 10) : 1;
-    check(b->cores >= 1 && b->cores <= CORES_MAX && (b->cores == 1 || !b->tls_dir), "CORES");
+    inside_check(b->cores >= 1 && b->cores <= CORES_MAX && (b->cores == 1 || !b->tls_dir), "CORES");
     while (argc == 9 && b->way < WAYS && strcmp(argv[8], way_names[b->way]) != 0)
         b->way++;
-    check(b->way < WAYS && (!is_threaded(b) || b->cores == WIRE_HALVES), "WAY");
+    inside_check(b->way < WAYS && (!is_threaded(b) || b->cores == WIRE_HALVES), "WAY");
     b->halves = is_threaded(b) ? WIRE_HALVES : 1;
+    inside_check(strcmp(argv[2], "load") != 0 || argc == 5, "load takes no more than MS");
+}
+
+static void play(struct inside *b, int argc, char **argv, uint64_t sessions) {
+    const struct act act = {.scenario = argv[2],
+                            .frame_bytes = argv[3],
+                            .sessions = sessions,
+                            .typing = argc >= 6 ? strtoul(argv[5], NULL, 10) : 0,
+                            .settle_ms = 5,
+                            .duration_ms = 3600000};
+    for (uint16_t h = 0; h < b->halves; h++)
+        inside_start_rig(b, h, &act);
+    inside_start_watch(b);
+    open_sessions(b);
+    print_opened(b);
+    measure(b);
 }
 
 int main(int argc, char **argv) {
@@ -482,12 +478,10 @@ int main(int argc, char **argv) {
     uint64_t sessions = strtoul(argv[1], NULL, 10);
     start_eal(&b);
     start_gateway(&b, (uint32_t)sessions);
-    for (uint16_t h = 0; h < b.halves; h++)
-        start_rig(&b, h, sessions, argv[2], argv[3], argc >= 6 ? strtoul(argv[5], NULL, 10) : 0);
-    start_watch(&b);
-    open_sessions(&b);
-    print_opened(&b);
-    measure(&b);
+    if (strcmp(argv[2], "load") == 0)
+        load_play(&b, argv[3], sessions, b.stretches);
+    else
+        play(&b, argc, argv, sessions);
     watch_stop(&b.watch);
     end_gateway(&b);
     end_rigs(&b);

@@ -85,6 +85,9 @@ up() {
     for n in client node gateway; do
         ip netns add tgw-peers-$n
         ip netns exec tgw-peers-$n ip link set lo up
+        # Thousands of sessions a round: ports of the last one are not waited for.
+        ip netns exec tgw-peers-$n sysctl -q -w net.ipv4.tcp_tw_reuse=1 \
+            "net.ipv4.ip_local_port_range=10000 65000"
     done
     i=0
     for side in client node; do

@@ -23,6 +23,8 @@ def main():
     row("frames relayed", "echo", "rates", "answered_per_s", 2, "a second", "2,000,000")
     row("echo at 70 % load, p50", "load70", "latency_ns", "p50", 1e-3, "us", "")
     row("echo at 70 % load, p99", "load70", "latency_ns", "p99", 1e-3, "us", "50")
+    row("  of what no stall reached, p99", "load70", "undisturbed_ns", "p99", 1e-3, "us", "50")
+    row("  which are", "load70", "undisturbed", "share", 100, "% of all", "")
     row("flood", "flood", "rates", "output_gbit_per_s", 1, "Gb/s", "10")
     row("  of output", "flood", "gateway", "cycles_a_kib", 1, "cycles a KiB", "2,000")
     row("paste", "paste", "rates", "paste_gbit_per_s", 1, "Gb/s", "")

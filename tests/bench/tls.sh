@@ -1,6 +1,7 @@
 #!/bin/sh
 # TLS in figures: records, handshakes, relayed frames, keystrokes during a storm of
-# handshakes; nginx terminating the same TLS in the same run. As root, about two and a half minutes.
+# handshakes, with and without worker_priority; nginx terminating the same TLS in the same
+# run. As root, about three minutes.
 #   sh tests/bench/tls.sh
 set -eu
 cd "$(dirname "$0")/../.."
@@ -25,9 +26,6 @@ for n in 100 1000; do
     build/tests/bench/bench-inside $n echo 64 2000 0 "$tmp/tls" 2>/dev/null
 done
 
-sh platform/lab/run.sh --detach --no-build --agent-program echo >/dev/null
-# What stands for people and nodes is not to wait for the storm's clients.
-chrt -f -p 10 "$(cat $lab/agent.pid)"
 ticks=$(getconf CLK_TCK)
 
 # cpu PID [TID]: ticks used so far.
@@ -62,17 +60,28 @@ resumed() { # NAMESPACE ADDRESS CA
     ip netns exec "$1" /usr/bin/python3 tests/bench/handshakes.py "$2" "$3" 4 resumed
 }
 
-gateway=$(cat $lab/dataplane.pid)
-thread=$(grep -l tgw-tls-0 /proc/"$gateway"/task/*/comm | cut -d/ -f5)
-url=wss://198.18.0.2/ws/terminal/lab
-gateway_quiet=$(typing tgw-client $url $lab/tls/ca.pem "$(token)")
-storm tgw-client 198.18.0.2:443
-before=$(cpu "$gateway" "$thread")
-gateway_storm=$(typing tgw-client $url $lab/tls/ca.pem "$(token)")
-# shellcheck disable=SC2086 # process ids
-wait $storming || true
-gateway_rate=$(rate "$(handshakes)" $(($(cpu "$gateway" "$thread") - before)))
-gateway_done=$(handshakes)
+# measure PRIORITY: a lab with it; sets quiet, stormy, shaken, shaken_a_s.
+measure() {
+    TERMINAL_GATEWAY_WORKER_PRIORITY=$1 sh platform/lab/run.sh --detach --no-build --agent-program echo >/dev/null
+    # What stands for people and nodes is not to wait for the storm's clients.
+    chrt -f -p 10 "$(cat $lab/agent.pid)"
+    gateway=$(cat $lab/dataplane.pid)
+    thread=$(grep -l tgw-tls-0 /proc/"$gateway"/task/*/comm | cut -d/ -f5)
+    url=wss://198.18.0.2/ws/terminal/lab
+    quiet=$(typing tgw-client $url $lab/tls/ca.pem "$(token)")
+    storm tgw-client 198.18.0.2:443
+    before=$(cpu "$gateway" "$thread")
+    stormy=$(typing tgw-client $url $lab/tls/ca.pem "$(token)")
+    # shellcheck disable=SC2086 # process ids
+    wait $storming || true
+    shaken=$(handshakes)
+    shaken_a_s=$(rate "$shaken" $(($(cpu "$gateway" "$thread") - before)))
+}
+
+measure 5
+fifo_quiet=$quiet fifo_storm=$stormy fifo_rate=$shaken_a_s fifo_done=$shaken
+measure 0
+gateway_quiet=$quiet gateway_storm=$stormy gateway_rate=$shaken_a_s gateway_done=$shaken
 before=$(cpu "$gateway" "$thread")
 count=$(resumed tgw-client 198.18.0.2:443 $lab/tls/ca.pem)
 gateway_resumed=$(rate "$count" $(($(cpu "$gateway" "$thread") - before)))
@@ -126,12 +135,22 @@ until grep -q held "$tmp/held"; do
 done
 nginx_bytes=$((($(rss) - before) * 1024 / held))
 
+# row TITLE GATEWAY GATEWAY-WITH-PRIORITY NGINX
+row() {
+    printf '%-42s %-18s %-18s %s\n' "$@"
+}
+# p99 in the storm by p99 in quiet
+ratio() {
+    echo "$1 $2" | awk '{ printf "%.1f", $5 / $2 }'
+}
 echo "== side by side (keystroke round trips in us: p50 p99 count)"
-printf '%-44s %-22s %s\n' "" gateway nginx
-printf '%-44s %-22s %s\n' "keystroke, quiet" "$gateway_quiet" "$nginx_quiet"
-printf '%-44s %-22s %s\n' "keystroke, storm of full handshakes" "$gateway_storm" "$nginx_storm"
-printf '%-44s %-22s %s\n' "full handshakes of that storm" "$gateway_done" "$(handshakes)"
-printf '%-44s %-22s %s\n' "full handshakes a second of CPU" "$gateway_rate" "$nginx_rate (with accept and close)"
-printf '%-44s %-22s %s\n' "resumed handshakes a second of CPU" "$gateway_resumed" "$nginx_resumed (with accept and close)"
-printf '%-44s %-22s %s\n' "resident bytes an idle relayed connection" "bench-inside: 914" "$nginx_bytes"
-printf '%-44s %-22s %s\n' "CPU a frame, one at a time, us" "see above: cycles" "$nginx_frame"
+row "" gateway worker_priority "nginx (with accept and close)"
+row "keystroke, quiet" "$gateway_quiet" "$fifo_quiet" "$nginx_quiet"
+row "keystroke, storm of full handshakes" "$gateway_storm" "$fifo_storm" "$nginx_storm"
+row "p99 in the storm, times p99 in quiet" "$(ratio "$gateway_quiet" "$gateway_storm")" \
+    "$(ratio "$fifo_quiet" "$fifo_storm")" "$(ratio "$nginx_quiet" "$nginx_storm")"
+row "full handshakes of that storm" "$gateway_done" "$fifo_done" "$(handshakes)"
+row "full handshakes a second of CPU" "$gateway_rate" "$fifo_rate" "$nginx_rate"
+row "resumed handshakes a second of CPU" "$gateway_resumed" "" "$nginx_resumed"
+row "resident bytes an idle relayed connection" "bench-inside: 874" "" "$nginx_bytes"
+row "CPU a frame, one at a time, us" "see above: cycles" "" "$nginx_frame"

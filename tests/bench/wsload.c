@@ -162,7 +162,6 @@ static void take_101(struct conn *c) {
     take(c, (size_t)(end + 4 - c->buffer));
     c->upgraded = true;
     open_sessions++;
-    type(c);
 }
 
 static void readable(struct conn *c, bool agent) {
@@ -257,6 +256,9 @@ static int run_client(int count, char **arg) {
     }
     while (open_sessions < sessions)
         turn(false, 10);
+    /* Not before: each further connect would wait behind all frames under way. */
+    for (unsigned i = 0; i < sessions; i++)
+        type(&conns[i]);
     for (uint64_t until = real_ns() + 500000000; real_ns() < until;)
         turn(false, 10);
     printf("ready\n");

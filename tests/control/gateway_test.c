@@ -285,9 +285,15 @@ static void metrics_tell_what_happened(void) {
     strcpy(bench->region.shm->port[0].name, "client");
     atomic_store(&c->cycles[TGW_STAGE_idle], 250);
     atomic_store(&c->cycles[TGW_STAGE_tcp], 750);
+    bench->region.shm->tsc_hz = 2000;
+    tgw_count(c, TGW_C_stalls, 3);
+    tgw_count(c, TGW_C_stall_ticks, 500);
     bench_turn(2 * (uint64_t)SECOND);
     char *text = metrics_text(&bench->g);
     CU_ASSERT_PTR_NOT_NULL_FATAL(text);
+    CU_ASSERT_PTR_NOT_NULL(strstr(text, "\ndataplane_core_stalls_total{core=\"1\"} 3\n"));
+    CU_ASSERT_PTR_NOT_NULL(
+        strstr(text, "\ndataplane_core_stall_seconds_total{core=\"1\"} 0.250000\n"));
     CU_ASSERT_PTR_NOT_NULL(strstr(text, "\nterminal_token_replay_rejected_total 1\n"));
     CU_ASSERT_PTR_NOT_NULL(strstr(text, "{outcome=\"rejected\",reason=\"token_replayed\"} 1\n"));
     CU_ASSERT_PTR_NOT_NULL(strstr(text, "\ntcp_rto_total 5\n"));

@@ -1,5 +1,8 @@
 /* False sharing: what two threads (or processes) write lies in different cache lines. */
+#include "core/lines.h"
+#include "session/session.h"
 #include "shm_region.h"
+#include "tcp/tcp.h"
 #include "tests/lib/suite.h"
 #include "worker.h"
 #include <stddef.h>
@@ -32,6 +35,38 @@ static void signals_are_apart_from_answers(void) {
     CU_ASSERT_EQUAL(sizeof(struct worker_signals) % LINE, 0); /* an array of them */
 }
 
+/* Each begins a pair of lines and has all of its last: nothing of another core's is in it. */
+static void lines_are_whole(void) {
+    uint8_t *a = lines_zalloc(3, 50), *b = lines_zalloc(1, 1);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(a);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(b);
+    CU_ASSERT_EQUAL((uintptr_t)a % LINES_BYTES, 0);
+    CU_ASSERT_EQUAL((uintptr_t)b % LINES_BYTES, 0);
+    CU_ASSERT_EQUAL(a[149], 0);
+    CU_ASSERT_PTR_NULL(lines_zalloc(SIZE_MAX / 4, 8));
+    free(a);
+    free(b);
+}
+
+/* As two workers have them, one made after the other. */
+static void two_cores_rooms_are_apart(void) {
+    const struct session_config sc = {.sessions_max = 10};
+    const struct session_env env = {0};
+    struct tcp_config tc;
+    tcp_config_defaults(&tc);
+    tc.connections_max = 10;
+    for (int core = 0; core < 2; core++) {
+        struct session_table *sessions = session_table_create(&sc, &env, 0);
+        struct tcp_stack *tcp = tcp_create(&tc, NULL, 0);
+        CU_ASSERT_PTR_NOT_NULL_FATAL(sessions);
+        CU_ASSERT_PTR_NOT_NULL_FATAL(tcp);
+        CU_ASSERT_EQUAL((uintptr_t)sessions % LINES_BYTES, 0);
+        CU_ASSERT_EQUAL((uintptr_t)tcp % LINES_BYTES, 0);
+        session_table_destroy(sessions);
+        tcp_destroy(tcp);
+    }
+}
+
 /* Counters, command ring and event ring of all cores: none begins in another's last line. */
 static void the_cores_parts_are_apart(void) {
     struct shm_region r;
@@ -57,6 +92,8 @@ int main(void) {
         {"the region's writers are apart", the_regions_writers_are_apart},
         {"a ring's ends are apart", a_rings_ends_are_apart},
         {"signals are apart from answers", signals_are_apart_from_answers},
+        {"lines are whole", lines_are_whole},
+        {"two cores' rooms are apart", two_cores_rooms_are_apart},
         {"the cores' parts are apart", the_cores_parts_are_apart},
     };
     return suite_run("dataplane/layout", cases, sizeof(cases) / sizeof(cases[0]));

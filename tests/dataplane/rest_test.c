@@ -63,6 +63,7 @@ static void only_sleep_gives_the_cpu_away(void) {
         struct rest_plan p = idle(&r, 5000 * MS, 100000);
         CU_ASSERT_EQUAL(p.way, REST_pause);
         CU_ASSERT_EQUAL(p.amount, mode == IDLE_spin ? 1 : 64);
+        CU_ASSERT_FALSE(rest_gives_away(&p));
         CU_ASSERT_EQUAL(seen.on, 0);
     }
 }
@@ -74,10 +75,13 @@ static void sleeps_grow_and_work_ends_them(void) {
     struct rest_plan p = idle(&r, 1000 * MS, 1);
     CU_ASSERT_EQUAL(p.way, REST_sleep);
     CU_ASSERT_EQUAL(p.amount, 20);
+    CU_ASSERT_TRUE(rest_gives_away(&p));
     CU_ASSERT_EQUAL(idle(&r, 1900 * MS, 1000).amount, 250);
-    CU_ASSERT_EQUAL(idle(&r, 2100 * MS, 1).amount, 500);
-    CU_ASSERT_EQUAL(rest_next(&r, 2200 * MS, 3).way, REST_on);
-    CU_ASSERT_EQUAL(idle(&r, 2200 * MS, 1).way, REST_pause);
+    CU_ASSERT_EQUAL(idle(&r, 2100 * MS, 500).amount, 500);
+    CU_ASSERT_EQUAL(idle(&r, 10900 * MS, 1).amount, 500);
+    CU_ASSERT_EQUAL(idle(&r, 11100 * MS, 1).amount, 1000);
+    CU_ASSERT_EQUAL(rest_next(&r, 11200 * MS, 3).way, REST_on);
+    CU_ASSERT_EQUAL(idle(&r, 11200 * MS, 1).way, REST_pause);
 }
 
 static void a_quiet_core_waits_after_one_more_look(void) {

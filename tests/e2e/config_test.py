@@ -9,7 +9,7 @@ import socket
 import subprocess
 import time
 
-from gateways import BUILD, Site, outcome, upgrade_head, wait_for
+from gateways import BUILD, ROOT, Site, outcome, upgrade_head, wait_for
 from tap import case, run
 
 SITE = Site()
@@ -117,6 +117,49 @@ def _():
     g.order("drain", timeout_s=1)
     g.control.send_signal(signal.SIGTERM)
     assert g.control.wait(15) == 0 and g.dataplane.wait(15) == 0
+
+
+def policies(process):
+    """(thread name, (policy, priority)) of each thread"""
+    found = []
+    for tid in map(int, os.listdir(f"/proc/{process.pid}/task")):
+        with open(f"/proc/{process.pid}/task/{tid}/comm") as f:
+            name = f.read().strip()
+        policy = os.sched_getscheduler(tid) & ~os.SCHED_RESET_ON_FORK
+        found.append((name, (policy, os.sched_getparam(tid).sched_priority)))
+    return found
+
+
+@case("worker_priority is the cores' alone, and stays when privileges are gone")
+def _():
+    tls = f"{SITE.folder}/tls"
+    subprocess.run(["sh", "platform/lab/certificates.sh", tls], cwd=ROOT, check=True,
+                   capture_output=True)
+    ordinary = (os.SCHED_OTHER, 0)
+    for priority, wanted in ((7, (os.SCHED_FIFO, 7)), (0, ordinary)):
+        g = SITE.gateway(worker_priority=priority, run_as_user="nobody" if priority else "",
+                         tls_certificates=[f"{tls}/gateway.pem:{tls}/gateway.key"])
+        found = policies(g.dataplane)
+        workers = [p for n, p in found if n.startswith("rte-worker")]
+        others = {n: p for n, p in found if not n.startswith("rte-worker")}
+        assert workers == [wanted], found
+        assert {"tgw-tls-0", "tgw-dataplane"} <= set(others), found
+        assert set(others.values()) == {ordinary}, found
+        assert outcome(g, g.mint()) == (101, "ok")
+        g.stop()
+
+
+@case("worker_priority that the kernel refuses is said")
+def _():
+    g = SITE.gateway()
+    g.stop()
+    g.config["worker_priority"] = 7
+    g.write_config()
+    done = subprocess.run(["setpriv", "--bounding-set", "-sys_nice", "--inh-caps", "-sys_nice",
+                           f"{BUILD}/tgw-dataplane", "--config", g.config_file],
+                          capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 2, done
+    assert "worker_priority: the kernel refuses SCHED_FIFO: Operation not permitted" in done.stderr, done
 
 
 def agreed_ecn(connection):

@@ -29,16 +29,16 @@ def configuration(name, text, **more):
     return path
 
 
-def stand_still(rig, seconds):
-    """Again and again until it ends, so that its window has some of it."""
+def stand_still(who, rig, seconds):
+    """Again and again until the rig ends, so that its window has some of it."""
     while rig.poll() is None:
-        rig.send_signal(signal.SIGSTOP)
+        who.send_signal(signal.SIGSTOP)
         time.sleep(seconds)
-        rig.send_signal(signal.SIGCONT)
+        who.send_signal(signal.SIGCONT)
         time.sleep(0.1)
 
 
-def report(gateway_has={}, plan_has={}, still_s=0):
+def report(gateway_has={}, plan_has={}, still_s=0, still="rig"):
     with open(f"{DIR}/agent.secret", "w") as f:
         f.write("5a" * 32)
     runs = os.path.join(ROOT, "hw", "rig", "runs")
@@ -57,7 +57,7 @@ def report(gateway_has={}, plan_has={}, still_s=0):
                                f"report={out}"], cwd=ROOT, stdout=subprocess.DEVNULL,
                               stderr=subprocess.PIPE, text=True) as rig:
             if still_s:
-                stand_still(rig, still_s)
+                stand_still(rig if still == "rig" else dataplane, rig, still_s)
             errors = rig.communicate(timeout=60)[1]
         assert os.path.exists(out), errors + open(f"{DIR}/gateway.log").read()
         return json.load(open(out))
@@ -98,6 +98,27 @@ def _():
     jsonschema.validate(held, SCHEMA)
     stalls = held["rig_stalls"]
     assert stalls["count"] > 0 and stalls["longest_us"] >= still_s * 1e6, stalls
+    left_out(held)
+
+
+def left_out(held):
+    """Some of the echoes are, the longest among them."""
+    every, rest = held["latency_ns"], held["undisturbed_ns"]
+    assert 0 <= rest["count"] < every["count"], (rest, every)
+    assert abs(held["undisturbed"]["share"] * every["count"] - rest["count"]) < 1, held
+    assert rest["max"] < every["max"], (rest["max"], every["max"])
+
+
+@case("so does a gateway that was, through its counters")
+def _():
+    still_s = 0.06
+    held = report(still_s=still_s, still="gateway")
+    jsonschema.validate(held, SCHEMA)
+    assert held["undisturbed"]["gateway_seen"]
+    stalls = held["undisturbed"]["gateway_stalls"]
+    assert stalls["count"] > 0 and stalls["longest_us"] >= still_s * 1e6, stalls
+    assert held["gateway"]["counters"]["stalls"] >= stalls["count"], held["gateway"]["counters"]
+    left_out(held)
     assert 0 < stalls["share"] < 1, stalls
 
 

@@ -1,5 +1,6 @@
 /* tgwctl whole, in this process, against a control process of the test. */
 #include "control/cli/cli.h"
+#include "control/cli/stalls.h"
 #include "fake.h"
 #include "tests/lib/suite.h"
 #include <cjson/cJSON.h>
@@ -295,6 +296,32 @@ static void ports_probe_shows_and_judges(void) {
     CU_ASSERT_EQUAL(ask("ports probe", OK("{\"ports\":[]}")), CLI_REFUSED);
 }
 
+static void a_core_that_was_taken_away_is_told(void) {
+    struct stalls old = {0}, now = {0};
+    char text[1000] = "";
+    stalls_take(&old, "x 1\ndataplane_core_stalls_total{core=\"0\"} 5\n"
+                      "dataplane_core_stalls_total{core=\"1\"} 5\n"
+                      "dataplane_core_stall_seconds_total{core=\"0\"} 0.5\n"
+                      "dataplane_core_stall_seconds_total{core=\"1\"} 0.5\n");
+    stalls_take(&now, "x 1\ndataplane_core_stalls_total{core=\"0\"} 5\n"
+                      "dataplane_core_stalls_total{core=\"1\"} 9\n"
+                      "dataplane_core_stalls_total{core=\"99\"} 9\n"
+                      "dataplane_core_stall_seconds_total{core=\"0\"} 0.5\n"
+                      "dataplane_core_stall_seconds_total{core=\"1\"} 0.75\n");
+    CU_ASSERT_EQUAL(now.cores, 2);
+    FILE *to = fmemopen(text, sizeof(text), "w");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(to);
+    stalls_show(to, &old, &now, 2);
+    fclose(to);
+    const char *quiet = strstr(text, "\ncore 0"), *taken = strstr(text, "\ncore 1");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(quiet);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(taken);
+    CU_ASSERT_PTR_NOT_NULL(strstr(quiet, "0.00 %"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(taken, "2.0"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(taken, "12.50 %"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(taken, "0.750 s"));
+}
+
 static void ports_metrics_config_and_top(void) {
     static const char status[] = STATUS("false", "false", "[\"no_capacity\"]");
     CU_ASSERT_EQUAL(
@@ -400,6 +427,7 @@ int main(void) {
         {"a token may begin with a dash or come from stdin",
          a_token_may_begin_with_a_dash_or_come_from_stdin},
         {"ports probe shows and judges", ports_probe_shows_and_judges},
+        {"a core that was taken away is told", a_core_that_was_taken_away_is_told},
         {"ports, metrics, config and top", ports_metrics_config_and_top},
         {"config check reads file and environment", config_check_reads_file_and_environment},
         {"config changes are told", config_changes_are_told},

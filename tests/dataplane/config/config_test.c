@@ -42,6 +42,11 @@ static void bad_input_is_named(void) {
         {"{\"ports\":[{\"device\":\"x\"}]}", "ports[0].driver: missing"},
         {"{\"ports\":[{\"driver\":\"tap\",\"mtu\":100}]}", "ports[0].mtu: expected 0 or 576"},
         {"{\"ports\":{}}", "ports: expected a list"},
+        {"{\"worker_priority\":100}", "worker_priority: expected a whole number 0..99"},
+        {"{\"worker_priority\":1,\"idle_mode\":\"spin\"}",
+         "worker_priority: with idle_mode \"spin\""},
+        {"{\"worker_priority\":1,\"idle_mode\":\"pause\"}",
+         "worker_priority: with idle_mode \"pause\""},
         {"[]", "must be one JSON object"},
         {"{\"public_port\":80} x", "not JSON near byte 19"},
         {"{", "not JSON near byte"},
@@ -52,6 +57,15 @@ static void bad_input_is_named(void) {
             printf("# %s gave: %s\n", rows[i].json, err);
         CU_ASSERT_PTR_NOT_NULL(strstr(err, rows[i].named));
     }
+}
+
+static void priority_goes_with_modes_that_sleep(void) {
+    CU_ASSERT_TRUE_FATAL(parse("{}", NULL));
+    CU_ASSERT_EQUAL(c.worker_priority, 0);
+    CU_ASSERT_TRUE(parse("{\"worker_priority\":0,\"idle_mode\":\"spin\"}", NULL));
+    CU_ASSERT_TRUE(parse("{\"worker_priority\":1}", NULL));
+    CU_ASSERT_TRUE_FATAL(parse("{\"worker_priority\":99,\"idle_mode\":\"interrupt\"}", NULL));
+    CU_ASSERT_EQUAL(c.worker_priority, 99);
 }
 
 static void the_environment_wins(void) {
@@ -105,6 +119,7 @@ int main(void) {
     static const struct suite_case cases[] = {
         {"defaults are good", defaults_are_good},
         {"bad input is named", bad_input_is_named},
+        {"a priority goes with modes that sleep", priority_goes_with_modes_that_sleep},
         {"the environment wins", the_environment_wins},
         {"secrets are redacted", secrets_are_redacted},
         {"differences are listed", differences_are_listed},

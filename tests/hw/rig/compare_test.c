@@ -37,12 +37,20 @@ static int compare(const char *unit, char *line, size_t bytes) {
 
 static void better_and_worse_are_told(void) {
     char line[200];
-    write_report(before, "a", "{\"rates\":{\"answered_per_s\":100},\"latency_ns\":{\"p99\":1000}}");
-    write_report(after, "b", "{\"rates\":{\"answered_per_s\":150},\"latency_ns\":{\"p99\":3000}}");
+    write_report(before, "a",
+                 "{\"rates\":{\"answered_per_s\":100},\"latency_ns\":{\"p99\":1000},"
+                 "\"undisturbed_ns\":{\"p99\":500},\"undisturbed\":{\"share\":0.5}}");
+    write_report(after, "b",
+                 "{\"rates\":{\"answered_per_s\":150},\"latency_ns\":{\"p99\":3000},"
+                 "\"undisturbed_ns\":{\"p99\":400},\"undisturbed\":{\"share\":0.25}}");
     CU_ASSERT_EQUAL(compare("echoes/s", line, sizeof(line)), 0);
     CU_ASSERT_PTR_NOT_NULL(strstr(line, "+50.0 %  better"));
     CU_ASSERT_EQUAL(compare("us echo p99", line, sizeof(line)), 0);
     CU_ASSERT_PTR_NOT_NULL(strstr(line, "+200.0 %  worse"));
+    compare("us undisturbed p99 ", line, sizeof(line));
+    CU_ASSERT_PTR_NOT_NULL(strstr(line, "-20.0 %  better"));
+    compare("% undisturbed", line, sizeof(line));
+    CU_ASSERT_PTR_NOT_NULL(strstr(line, "-50.0 %  worse"));
     compare("Gb/s paste", line, sizeof(line));
     CU_ASSERT_EQUAL(line[0], 0); /* in neither: not shown */
 }

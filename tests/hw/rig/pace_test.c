@@ -161,12 +161,23 @@ static void an_interrupted_run_is_taken_down(void) {
     CU_ASSERT_EQUAL(played.aborted, SESSIONS);
 }
 
+/* Fewer than a turn looks at. */
+static void what_is_busy_is_not_opened_again(void) {
+    begin(SCENARIO_churn, 0);
+    until(PHASE_MEASURE);
+    CU_ASSERT_EQUAL(played.opened, SESSIONS);
+    played.open[3] = false; /* it ended */
+    pass_ms(1);
+    CU_ASSERT_EQUAL(played.opened, SESSIONS + 1);
+}
+
 int main(void) {
     static const struct suite_case cases[] = {
         {"phases follow each other", phases_follow_each_other},
         {"sessions open at the rate", sessions_open_at_the_rate},
         {"one goes ahead and not too many follow", one_goes_ahead_and_not_too_many_follow},
         {"what is late keeps its due time", what_is_late_keeps_its_due_time},
+        {"what is busy is not opened again", what_is_busy_is_not_opened_again},
         {"an interrupted run is taken down", an_interrupted_run_is_taken_down},
     };
     return suite_run("rig/pace", cases, sizeof(cases) / sizeof(cases[0]));
