@@ -55,6 +55,16 @@ bool tokens_take(struct tokens *t, uint32_t *number) {
     return true;
 }
 
+/* The next word of a line, as much of it as fits; returns where it ends. (sscanf() looks for the
+ * end of the whole file first.) */
+static const char *word(const char *at, char *out, size_t size) {
+    at += strspn(at, " \t");
+    size_t n = strcspn(at, " \t\r\n"), most = n < size ? n : size - 1;
+    memcpy(out, at, most);
+    out[most] = 0;
+    return at + n;
+}
+
 /* One of as many as there are numbers; printf would be the dearest part of a session here. */
 static void make(uint32_t number, struct token *out) {
     static const char name[] = "rig-token-0000000000";
@@ -69,8 +79,10 @@ static void make(uint32_t number, struct token *out) {
 
 void tokens_get(const struct tokens *t, uint32_t number, struct token *out) {
     *out = (struct token){"", ""};
-    if (t->text)
-        sscanf(t->text + t->line[number], "%64s %64s", out->allocation, out->token);
-    else
+    if (!t->text) {
         make(number, out);
+        return;
+    }
+    const char *rest = word(t->text + t->line[number], out->allocation, sizeof(out->allocation));
+    word(rest, out->token, sizeof(out->token));
 }

@@ -33,6 +33,7 @@ enum {
     RIG_TURNS = 4,
     TURN_NS = 10000,
     STRETCHES_A_TURN = 200,
+    CHURN_STRETCHES = 50,
     TURNS_MAX = 64, /* of a stretch, while others feed the worker */
 };
 
@@ -278,10 +279,17 @@ static void stretch(struct inside *b, struct half *h, uint32_t first, uint32_t l
     rig_turns(b, h);
     uint64_t cycles = measured_turns(b, h->now_ns, first, last);
     uint64_t done = units(b, h, first, last) - before;
-    if (done == 0 || r->count == b->stretches)
+    uint32_t together = h->rig.plan.scenario == SCENARIO_churn ? CHURN_STRETCHES : 1;
+    if ((done == 0 && together == 1) || r->count == b->stretches)
         return;
-    r->v[r->count++] = (double)cycles / (double)done;
     r->units += done;
+    r->group_cycles += cycles;
+    r->group_units += done;
+    if (++r->group_stretches < together)
+        return;
+    if (r->group_units)
+        r->v[r->count++] = (double)r->group_cycles / (double)r->group_units;
+    r->group_cycles = r->group_units = r->group_stretches = 0;
 }
 
 static uint64_t rss_kb(void) {

@@ -22,11 +22,14 @@ struct half {
     cJSON *file;
 };
 
-/* Ticks a unit of each stretch. */
+/* Ticks a unit of each stretch; churn: of some stretches together, as a session's frames fall
+ * into other ones than what it took to get there. */
 struct result {
     double *v;
     uint32_t count;
     uint64_t units;
+    uint64_t group_cycles, group_units; /* of the value that is not whole yet */
+    uint32_t group_stretches;
 };
 
 struct inside {
