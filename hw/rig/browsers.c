@@ -55,7 +55,7 @@ struct browsers {
     struct frame echo, discard;
     uint8_t *plain;       /* the payload that an echo must have */
     uint64_t interval_ns; /* open loop: between a session's keystrokes */
-    uint32_t source_hosts, source_next, opening;
+    uint32_t source_hosts, source_next, opening, idle;
     bool resting;
 };
 
@@ -63,6 +63,7 @@ static void became(struct browser *b, enum state state) {
     bool was = b->state == BROWSER_CONNECTING || b->state == BROWSER_UPGRADING;
     bool is = state == BROWSER_CONNECTING || state == BROWSER_UPGRADING;
     b->all->opening += (uint32_t)is - (uint32_t)was;
+    b->all->idle += (uint32_t)(state == BROWSER_IDLE) - (uint32_t)(b->state == BROWSER_IDLE);
     b->state = (uint8_t)state;
 }
 
@@ -425,6 +426,10 @@ void browser_abort(struct browsers *all, uint32_t i) {
     became(b, BROWSER_IDLE);
 }
 
+uint32_t browsers_idle(const struct browsers *all) {
+    return all->idle;
+}
+
 uint32_t browsers_opening(const struct browsers *all) {
     return all->opening;
 }
@@ -456,6 +461,7 @@ static bool set_up(struct browsers *all, char *err, size_t err_bytes) {
     if (!tokens_load(&all->tokens, p->tokens, err, err_bytes))
         return false;
     all->browser = calloc(p->sessions, sizeof(*all->browser));
+    all->idle = (uint32_t)p->sessions;
     all->plain = malloc(p->frame_bytes);
     if (all->plain) {
         memset(all->plain, 'x', p->frame_bytes);

@@ -53,7 +53,8 @@ static void open_due(struct pace *p, uint64_t rate, bool again) {
         uint64_t due_ns = rate ? p->load_ns + p->next * SECOND_NS / rate : rig->now_ns;
         /* One goes ahead, so that neighbours are known when the others come. */
         uint64_t most = rig->tally.opened ? rig->plan.opening_max : 1;
-        if (due_ns > rig->now_ns || browsers_opening(rig->browsers) >= most)
+        if (due_ns > rig->now_ns || browsers_opening(rig->browsers) >= most ||
+            !browsers_idle(rig->browsers)) /* to look for one in vain is dear */
             return;
         uint32_t tries = 0;
         while (!browser_is_idle(rig->browsers, p->cursor)) {

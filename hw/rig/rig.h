@@ -99,6 +99,7 @@ void browser_paste(struct browsers *b, uint32_t i, uint64_t bytes);
 void browser_ask(struct browsers *b, uint32_t i, enum ask ask, uint32_t bytes);
 void browser_abort(struct browsers *b, uint32_t i);
 uint32_t browsers_opening(const struct browsers *b);
+uint32_t browsers_idle(const struct browsers *b);
 
 /* agents.c */
 struct agents *agents_create(struct rig *rig, char *err, size_t err_bytes);

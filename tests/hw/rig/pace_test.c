@@ -67,6 +67,12 @@ uint32_t browsers_opening(const struct browsers *b) {
     (void)b;
     return played.opening;
 }
+uint32_t browsers_idle(const struct browsers *b) {
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < SESSIONS; i++)
+        n += browser_is_idle(b, i);
+    return n;
+}
 uint32_t agents_live(const struct agents *a) {
     (void)a;
     return 0;
