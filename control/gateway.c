@@ -65,8 +65,12 @@ static bool need_store(struct gateway *g, char *err, size_t err_bytes) {
 }
 
 bool gateway_init(struct gateway *g, char *err, size_t err_bytes) {
-    if (!read_secret(g, err, err_bytes) || !need_store(g, err, err_bytes))
+    if (!read_secret(g, err, err_bytes))
         return false;
+    if (!need_store(g, err, err_bytes)) {
+        grant_key_free(&g->grant_key);
+        return false;
+    }
     g->store_up = g->store.ops->is_up(g->store.impl);
     recall(g);
     return true;
@@ -82,7 +86,7 @@ void gateway_fini(struct gateway *g) {
     map_free(&g->waiting);
     limit_free(&g->source_rate);
     limit_free(&g->user_rate);
-    explicit_bzero(&g->grant_key, sizeof(g->grant_key));
+    grant_key_free(&g->grant_key);
     explicit_bzero(&g->random, sizeof(g->random));
 }
 

@@ -1,61 +1,47 @@
-/* SHA-256 by OpenSSL's functions of before 3.0, which it calls deprecated: HMAC() looks its
- * parts up by name, allocates and hashes the key anew for every grant, three quarters of its
- * cost. */
-#define OPENSSL_SUPPRESS_DEPRECATED
 #include "grant.h"
+#include <openssl/core_names.h>
+#include <openssl/evp.h>
+#include <openssl/params.h>
 #include <stdio.h>
 
-enum { BLOCK_BYTES = SHA256_CBLOCK, MAC_BYTES = SHA256_DIGEST_LENGTH };
+enum { MAC_BYTES = 32 };
 
-static bool begin(SHA256_CTX *c, const uint8_t key[BLOCK_BYTES], uint8_t pad) {
-    uint8_t block[BLOCK_BYTES];
-    for (int i = 0; i < BLOCK_BYTES; i++)
-        block[i] = key[i] ^ pad;
-    bool good = SHA256_Init(c) && SHA256_Update(c, block, sizeof(block));
-    explicit_bzero(block, sizeof(block));
-    return good;
-}
-
-/* RFC 2104 section 2. */
 bool grant_key_make(struct grant_key *k, const uint8_t *secret, size_t secret_len) {
-    uint8_t key[BLOCK_BYTES] = {0};
-    bool good = true;
-    if (secret_len > sizeof(key))
-        good = SHA256(secret, secret_len, key) != NULL;
-    else
-        memcpy(key, secret, secret_len);
-    good = good && begin(&k->inner, key, 0x36) && begin(&k->outer, key, 0x5c);
-    explicit_bzero(key, sizeof(key));
-    return good;
+    char digest[] = "SHA256";
+    const OSSL_PARAM params[] = {
+        OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, 0),
+        OSSL_PARAM_construct_end(),
+    };
+    EVP_MAC *hmac = EVP_MAC_fetch(NULL, OSSL_MAC_NAME_HMAC, NULL);
+    k->mac = hmac ? EVP_MAC_CTX_new(hmac) : NULL;
+    EVP_MAC_free(hmac);
+    if (k->mac && EVP_MAC_init(k->mac, secret, secret_len, params) == 1)
+        return true;
+    grant_key_free(k);
+    return false;
 }
 
+void grant_key_free(struct grant_key *k) {
+    EVP_MAC_CTX_free(k->mac);
+    k->mac = NULL;
+}
+
+/* From the hashed key on: a context made for each grant is three quarters of its cost. */
 static bool sign(const struct grant_key *k, const char *text, size_t len, uint8_t mac[MAC_BYTES]) {
-    SHA256_CTX inner = k->inner, outer = k->outer;
-    bool good = SHA256_Update(&inner, text, len) && SHA256_Final(mac, &inner) &&
-                SHA256_Update(&outer, mac, MAC_BYTES) && SHA256_Final(mac, &outer);
-    explicit_bzero(&inner, sizeof(inner));
-    explicit_bzero(&outer, sizeof(outer));
-    return good;
+    return EVP_MAC_init(k->mac, NULL, 0, NULL) == 1 &&
+           EVP_MAC_update(k->mac, (const uint8_t *)text, len) == 1 &&
+           EVP_MAC_final(k->mac, mac, NULL, MAC_BYTES) == 1;
 }
 
 /* RFC 4648 section 5, without padding. Returns the length. */
 static size_t base64url(const uint8_t *in, size_t len, char *out) {
-    static const char digit[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    char *at = out;
-    for (; len; in += 3) {
-        uint32_t word = (uint32_t)in[0] << 16;
-        word |= len > 1 ? (uint32_t)in[1] << 8 : 0;
-        word |= len > 2 ? in[2] : 0;
-        *at++ = digit[word >> 18];
-        *at++ = digit[word >> 12 & 63];
-        if (len > 1)
-            *at++ = digit[word >> 6 & 63];
-        if (len > 2)
-            *at++ = digit[word & 63];
-        len -= len < 3 ? len : 3;
-    }
-    *at = 0;
-    return (size_t)(at - out);
+    int n = EVP_EncodeBlock((unsigned char *)out, in, (int)len);
+    while (n > 0 && out[n - 1] == '=')
+        n--;
+    for (int i = 0; i < n; i++)
+        out[i] = out[i] == '+' ? '-' : out[i] == '/' ? '_' : out[i];
+    out[n] = 0;
+    return (size_t)n;
 }
 
 /* Every text of an ident is free of quotes and backslashes (tgw_text_valid). */
