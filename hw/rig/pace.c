@@ -59,7 +59,7 @@ static void open_due(struct pace *p, uint64_t rate, bool again) {
         uint32_t tries = 0;
         while (!browser_is_idle(rig->browsers, p->cursor)) {
             p->cursor = (p->cursor + 1) % sessions;
-            if (++tries == STARTS_A_TURN || tries == sessions)
+            if (++tries == STARTS_A_TURN)
                 return;
         }
         p->starved = !browser_open(rig->browsers, p->cursor, due_ns);
