@@ -9,6 +9,7 @@
 # most 9,000 sessions here (open files).
 set -eu
 cd "$(dirname "$0")/../.."
+. tests/bench/common.sh
 
 usage() {
     sed -n '6p' "$0" >&2
@@ -113,16 +114,6 @@ background() { # CPU NAMESPACE LOG COMMAND...
     shift 3
     ip netns exec tgw-peers-"$space" taskset -c "$cpu" "$@" >"$run/$log" 2>&1 &
     pids="$pids $!"
-}
-until_good() { # LOG COMMAND...: for ten seconds
-    log=$1
-    shift
-    tries=0
-    until "$@" >/dev/null 2>&1; do
-        tries=$((tries + 1))
-        [ $tries -lt 100 ] || { echo "peers.sh: gave up on: $*" >&2; cat "$run/$log" >&2; return 1; }
-        sleep 0.1
-    done
 }
 is_listening() { # NAMESPACE ADDRESS:PORT
     ip netns exec tgw-peers-"$1" ss -ltnH "src $2" | grep -q .
@@ -253,11 +244,11 @@ run_haproxy() {
 }
 run_gateway() { # DRIVER
     gateway_conf "$1" >$run/gateway.json
-    (umask 077 && head -c 32 /dev/urandom | od -An -tx1 | tr -d ' \n' >$run/agent.secret)
+    make_secret
     agent
     background $proxy_cpu gateway dataplane.log build/tgw-dataplane --config $run/gateway.json
     dataplane=${pids##* }
-    until_good dataplane.log grep -q dataplane_started $run/dataplane.log
+    until_started
     background $load_cpu gateway control.log build/tgw-control --config $run/gateway.json
     until_good control.log build/tgwctl --socket $run/control.sock status
     build/tgwctl --socket $run/control.sock token mint --allocation peer --count "$sessions" \
@@ -273,7 +264,7 @@ run_memif() {
     rm -f /run/tgw/bench/*.sock
     build/tgw-dataplane --config hw/rig/runs/gateway.json >$run/dataplane.log 2>&1 &
     pids="$pids $!"
-    until_good dataplane.log grep -q dataplane_started $run/dataplane.log
+    until_started
     build/tgw-rig run hw/rig/runs/echo.json sessions="$sessions" frame_bytes="$bytes" \
         duration_ms="$seconds"000 report="$out/peers-memif-$sessions-$bytes-$round.json" >$run/rig.log 2>&1 ||
         cat $run/rig.log >&2

@@ -5,6 +5,7 @@
 # Reports (JSON) lie in DIR, /tmp/tgw-bench if none is named.
 set -eu
 cd "$(dirname "$0")/../.."
+. tests/bench/common.sh
 
 seconds=5
 out=/tmp/tgw-bench
@@ -21,8 +22,7 @@ done
 
 run=/run/tgw/bench
 mkdir -p $run "$out"
-[ -s $run/agent.secret ] ||
-    (umask 077 && head -c 32 /dev/urandom | od -An -tx1 | tr -d ' \n' >$run/agent.secret)
+make_secret
 gateway=
 down() {
     [ -z "$gateway" ] || { kill -INT "$gateway" && wait "$gateway"; } 2>/dev/null || true
@@ -47,12 +47,7 @@ done
 ip netns exec tgw-veth-gateway build/tgw-dataplane --config hw/rig/runs/veth-gateway.json \
     >$run/dataplane.log 2>&1 &
 gateway=$!
-tries=0
-until grep -q dataplane_started $run/dataplane.log; do
-    tries=$((tries + 1))
-    [ $tries -lt 100 ] || { cat $run/dataplane.log >&2; exit 1; }
-    sleep 0.1
-done
+until_started
 
 play() { # NAME [KEY=VALUE ...]
     name=$1
