@@ -6,7 +6,8 @@
  * A stretch between two readings of the counter that its work cannot explain is a stall: the
  * hypervisor, the kernel or another thread had the CPU. They are counted, and their time. A
  * stretch may take STAGES_STALL_US, and STAGES_UNIT_US more for each packet, command or timer:
- * several times what the dearest of them takes. */
+ * several times what a relayed KiB takes. Messages of TLS handshakes may take more than that,
+ * so that many of them in one stretch look like a stall. */
 #ifndef TGW_DATAPLANE_STAGES_H
 #define TGW_DATAPLANE_STAGES_H
 
