@@ -13,7 +13,7 @@
 
 enum {
     CALM_STALL_US = 50,   /* a turn may take so long, */
-    CALM_SEGMENT_US = 1,  /* and so much longer for each segment in or out: twice the dearest */
+    CALM_SEGMENT_US = 1,  /* and so much longer for each segment in or out */
     CALM_RECOVERY = 4,    /* times its length is what a stall's queue has to go: up to 80 % load */
     CALM_QUEUE_MORE = 16, /* under way, above twice as many as before the stall: still a queue */
 };
